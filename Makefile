@@ -1,0 +1,51 @@
+# The two commands of the README, demo and test, do all of their own set-up.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := heliograph services tests
+
+.PHONY: help setup demo test check format controlplane lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(VENV)/ready ## install into .venv, nothing else
+
+$(VENV)/ready: requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Heliograph needs Python 3.11 or newer; name one with: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## show the main job on two small clusters, in seconds
+	$(BIN)/heliograph demo
+
+controlplane: setup ## build the laboratory's real control planes; minutes the first time
+	$(BIN)/python -m heliograph.lab.controlplane
+
+test: setup ## run all tests, on real control planes too
+	@# Without the control planes their tests are skipped, and named; in CI that is a failure.
+	@$(BIN)/python -m heliograph.lab.controlplane || test -z "$$CI"
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: setup ## lint, format, types, import contracts, spelling
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/codespell README.md CONTRIBUTING.md CHANGELOG.md docs deploy $(SOURCES)
+
+format: setup ## put the code into its one form
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+lock: setup ## renew the pinned versions, but none younger than a week
+	$(BIN)/python -m venv $(VENV)/lock
+	$(VENV)/lock/bin/pip install --quiet --disable-pip-version-check uv
+	$(VENV)/lock/bin/python tools/lock.py
+
+clean: ## remove what was installed and cached here
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
