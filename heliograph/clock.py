@@ -1,0 +1,32 @@
+"""Wall-clock times as the contract writes them. Pure but for reading the clock."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from typing import Final
+
+_NS: Final = 1_000_000_000
+
+
+def now_ns() -> int:
+    """Return the wall clock in nanoseconds since the Unix epoch."""
+    return time.time_ns()
+
+
+def rfc3339(at_ns: int) -> str:
+    """Return a time in UTC with microseconds, such as "2026-11-22T10:00:00.123456Z"."""
+    seconds, rest = divmod(at_ns, _NS)
+    at = dt.datetime.fromtimestamp(seconds, dt.UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
+
+
+def parse_rfc3339(text: str) -> int | None:
+    """Return nanoseconds since the Unix epoch; None if the text is no time in UTC."""
+    try:
+        at = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if at.tzinfo is None:
+        return None
+    return int(at.timestamp()) * _NS + at.microsecond * 1000

@@ -1,0 +1,1 @@
+"""The contract between clusters: names, subjects, messages, headers. Pure vocabulary, no I/O."""

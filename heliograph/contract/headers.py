@@ -1,0 +1,45 @@
+"""Headers of a message: which publication, by which incarnation, when, in which trace. Pure.
+
+CloudEvents attributes in the NATS binding (CloudEvents NATS Protocol Binding 1.0.2, binary mode)
+let any CloudEvents reader understand the events; `traceparent` is W3C Trace Context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from heliograph.contract.messages import Message, message_type
+from heliograph.contract.subjects import Subject
+
+EPOCH: Final = "Heliograph-Epoch"
+MESSAGE_ID: Final = "Nats-Msg-Id"
+TRACEPARENT: Final = "traceparent"
+OBSERVED_AT: Final = "ce-time"
+
+WITHDRAWAL_TTL_S: Final = 3 * 24 * 3600
+"""How long a withdrawal stays in the stream. Who was away longer resynchronises in any case."""
+
+
+def cloud_event_headers(subject: Subject, message: Message, *, observed_at: str) -> dict[str, str]:
+    """Return the CloudEvents attributes of a message, but for `ce-id`.
+
+    Args:
+        subject: Where it is published.
+        message: What is published.
+        observed_at: When the exporting cluster's watcher saw the change, RFC 3339 in UTC.
+    """
+    return {
+        "ce-specversion": "1.0",
+        "ce-type": f"io.heliograph.{message_type(message)}",
+        "ce-source": f"/clusters/{subject.cluster}",
+        "ce-subject": "/".join(filter(None, (subject.kind, subject.namespace, subject.name))),
+        OBSERVED_AT: observed_at,
+        "content-type": "application/json",
+    }
+
+
+def epoch_of(headers: Mapping[str, str]) -> int | None:
+    """Return the publisher's incarnation; None if the header is missing or no number."""
+    text = headers.get(EPOCH, "")
+    return int(text) if text.isascii() and text.isdigit() else None

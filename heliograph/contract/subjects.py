@@ -1,0 +1,145 @@
+"""Subjects of the bus: the only place where names become tokens and tokens become names. Pure.
+
+`heliograph.v1.<cluster>.<kind>[.<namespace>].<name>`. The publishing cluster is taken from the
+subject, which the bus's permissions guard, and never from a payload.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from typing import Final
+
+import msgspec
+from typing_extensions import override
+
+from heliograph.contract.names import ClusterId, is_dns_label
+from heliograph.errors import TerminalError
+
+VERSION: Final = "v1"
+_ROOT: Final = f"heliograph.{VERSION}"
+_FEEDBACK_ROOT: Final = f"heliograph.feedback.{VERSION}"
+STREAM_PREFIX: Final = "HELIOGRAPH_"
+
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+
+
+class Kind(enum.StrEnum):
+    """What a message is about; the fourth token of its subject."""
+
+    CLUSTER = "cluster"
+    NODE = "node"
+    SERVICE = "service"
+    ENDPOINTS = "endpoints"
+    LINK = "link"
+    REFUSAL = "refusal"
+
+    @property
+    def namespaced(self) -> bool:
+        """Whether its subjects carry a namespace."""
+        return self in {Kind.SERVICE, Kind.ENDPOINTS, Kind.REFUSAL}
+
+
+class MalformedSubject(TerminalError):
+    """A subject that this version of the contract does not know."""
+
+    def __init__(self, subject: str, why: str) -> None:
+        super().__init__(f"subject {subject!r} is not of the contract {VERSION}: {why}")
+        self.subject = subject
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Whose, what, and which one.
+
+    Attributes:
+        cluster: The publishing cluster.
+        kind: What the message is about.
+        namespace: Kubernetes namespace; empty for the kinds without.
+        name: Kubernetes name, dots included.
+    """
+
+    cluster: ClusterId
+    kind: Kind
+    namespace: str = ""
+    name: str
+
+    @override
+    def __str__(self) -> str:
+        """Return the NATS form."""
+        parts = (self.namespace, self.name) if self.kind.namespaced else (self.name,)
+        return ".".join((_ROOT, self.cluster, self.kind, *map(escape, parts)))
+
+
+def escape(name: str) -> str:
+    """Return a Kubernetes name as one token: its dots, which separate tokens, become '_'.
+
+    Reversible, since no Kubernetes name that we carry holds an underscore (RFC 1123 subdomains).
+    """
+    if _NAME.fullmatch(name) is None:
+        raise MalformedSubject(name, "a name is an RFC 1123 subdomain")
+    return name.replace(".", "_")
+
+
+def unescape(token: str) -> str:
+    """Return the name that `escape` made a token of."""
+    return token.replace("_", ".")
+
+
+def parse_subject(text: str) -> Subject:
+    """Return the parts of a NATS subject.
+
+    Raises:
+        MalformedSubject: Another version, an unknown kind, a wrong count of tokens, a bad name.
+    """
+    tokens = text.split(".")
+    if len(tokens) < 5 or ".".join(tokens[:2]) != _ROOT:  # noqa: PLR2004 - root, cluster, kind, name
+        raise MalformedSubject(text, f"it does not begin with {_ROOT}.<cluster>.<kind>.")
+    cluster, kind = tokens[2], _kind(text, tokens[3])
+    names = [unescape(token) for token in tokens[4:]]
+    if not is_dns_label(cluster):
+        raise MalformedSubject(text, "its cluster is no DNS label")
+    if len(names) != (2 if kind.namespaced else 1):
+        raise MalformedSubject(text, f"a {kind} has another count of tokens")
+    if not all(_NAME.fullmatch(name) for name in names):
+        raise MalformedSubject(text, "it holds a token that is no Kubernetes name")
+    namespace = names[0] if kind.namespaced else ""
+    return Subject(cluster=ClusterId(cluster), kind=kind, namespace=namespace, name=names[-1])
+
+
+def stream_name(cluster: ClusterId) -> str:
+    """Return the name of the stream that holds everything this cluster publishes."""
+    return STREAM_PREFIX + cluster
+
+
+def stream_subjects(cluster: ClusterId) -> tuple[str, ...]:
+    """Return the subjects that belong into the cluster's stream."""
+    return (f"{_ROOT}.{cluster}.>",)
+
+
+def kind_filter(cluster: ClusterId, kind: Kind) -> str:
+    """Return the subject filter for all messages of one kind of one cluster."""
+    return f"{_ROOT}.{cluster}.{kind}.>"
+
+
+def all_clusters_filter(kind: Kind) -> str:
+    """Return the subject filter for all messages of one kind, whoever publishes them."""
+    return f"{_ROOT}.*.{kind}.>"
+
+
+def feedback_subject(importing: ClusterId, exported: Subject) -> str:
+    """Return where the importing cluster tells that it carried `exported` out (never stored)."""
+    parts = (exported.namespace, exported.name) if exported.kind.namespaced else (exported.name,)
+    tail = ".".join((exported.kind, *map(escape, parts)))
+    return f"{_FEEDBACK_ROOT}.{importing}.{exported.cluster}.{tail}"
+
+
+def feedback_filter(exporting: ClusterId) -> str:
+    """Return the filter for all feedback to what `exporting` published."""
+    return f"{_FEEDBACK_ROOT}.*.{exporting}.>"
+
+
+def _kind(subject: str, token: str) -> Kind:
+    try:
+        return Kind(token)
+    except ValueError:
+        raise MalformedSubject(subject, f"{token!r} is no kind of it") from None
