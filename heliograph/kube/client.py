@@ -1,0 +1,235 @@
+"""Requests to one Kubernetes API server: list, get, guarded writes, raw watch lines.
+
+Every request has a timeout; every error answer is raised as one of `heliograph.kube.errors`. No
+retries here but one after a 401, with the credentials read anew: callers know what a retry means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Final, Generic, Self, TypeVar
+
+import aiohttp
+import msgspec
+
+from heliograph.kube.auth import Credentials
+from heliograph.kube.errors import ApiUnreachable, Gone, Status, Unauthorized, api_error
+from heliograph.kube.kubeconfig import Kubeconfig
+from heliograph.kube.objects import FIELD_MANAGER, KubeObject, ObjectMeta, Resource, encode_patch
+
+_PAGE: Final = 500
+_REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=60, sock_connect=5, sock_read=30)
+
+T = TypeVar("T", bound=KubeObject)
+_STATUS: Final = msgspec.json.Decoder(Status)
+
+
+class ListMeta(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Metadata of a list."""
+
+    resource_version: str = ""
+    continue_: str = msgspec.field(name="continue", default="")
+
+
+class Listing(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """All objects of one kind, and the version from which to watch on."""
+
+    metadata: ListMeta
+    items: tuple[T, ...] = ()
+
+
+class KubeClient:
+    """One cluster's API server, with the credentials of one kubeconfig context.
+
+    Use as an async context manager. Safe for concurrent requests.
+    """
+
+    def __init__(
+        self, cluster: str, kubeconfig: Kubeconfig, *, field_manager: str = FIELD_MANAGER
+    ) -> None:
+        """Prepare; the API server keeps `field_manager` as the author of what is written."""
+        self.cluster = cluster
+        self._as_us = {"fieldManager": field_manager}
+        self._credentials = Credentials(kubeconfig)
+
+    async def __aenter__(self) -> Self:
+        await self._credentials.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._credentials.close()
+
+    @property
+    def server(self) -> str:
+        """Return the URL of the API server."""
+        return self._credentials.server
+
+    async def list(
+        self, resource: Resource[T], *, namespace: str = "", label_selector: str = ""
+    ) -> Listing[T]:
+        """Return all objects, in pages of 500; begins anew when the snapshot expires between."""
+        while True:
+            try:
+                return await self._list_pages(resource, namespace, label_selector)
+            except Gone:
+                continue
+
+    async def get(self, resource: Resource[T], namespace: str, name: str) -> T:
+        """Return one object.
+
+        Raises:
+            NotFound: There is none.
+        """
+        body = await self._call("GET", resource.path(namespace, name))
+        return msgspec.json.decode(body, type=resource.struct)
+
+    async def create(self, resource: Resource[T], obj: T) -> T:
+        """Create the object; return it as stored.
+
+        Raises:
+            AlreadyExists, Invalid, NamespaceTerminating, NotFound (no such namespace).
+        """
+        path = resource.path(obj.metadata.namespace)
+        body = await self._call("POST", path, params=self._as_us, body=resource.body(obj))
+        return msgspec.json.decode(body, type=resource.struct)
+
+    async def replace(self, resource: Resource[T], obj: T) -> T:
+        """Replace the object if it still has the resource version that `obj` carries.
+
+        Raises:
+            Conflict: Somebody changed it meanwhile. Invalid, NotFound.
+        """
+        path = resource.path(obj.metadata.namespace, obj.metadata.name)
+        body = await self._call("PUT", path, params=self._as_us, body=resource.body(obj))
+        return msgspec.json.decode(body, type=resource.struct)
+
+    async def merge_patch(
+        self, resource: Resource[T], namespace: str, name: str, patch: Mapping[str, object]
+    ) -> T:
+        """Apply a JSON merge patch (RFC 7386); return the object as stored."""
+        body = await self._call(
+            "PATCH",
+            resource.path(namespace, name),
+            params=self._as_us,
+            body=encode_patch(patch),
+            content_type="application/merge-patch+json",
+        )
+        return msgspec.json.decode(body, type=resource.struct)
+
+    async def delete(self, resource: Resource[T], metadata: ObjectMeta) -> None:
+        """Delete exactly the object that `metadata` was read from.
+
+        Raises:
+            Conflict: Another object, or another version of it, stands there now. NotFound.
+        """
+        preconditions = {"uid": metadata.uid, "resourceVersion": metadata.resource_version}
+        options = {"preconditions": {k: v for k, v in preconditions.items() if v}}
+        path = resource.path(metadata.namespace, metadata.name)
+        await self._call("DELETE", path, body=encode_patch(options))
+
+    async def get_raw(self, path: str, params: Mapping[str, str] | None = None) -> bytes:
+        """Return the body of a GET, for discovery and the like."""
+        return await self._call("GET", path, params=params or {})
+
+    async def post_raw(self, path: str, body: bytes) -> bytes:
+        """Return the answer to a POST, for reviews and the like."""
+        return await self._call("POST", path, body=body)
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, params: Mapping[str, str], *, inactivity_s: float
+    ) -> AsyncIterator[aiohttp.StreamReader]:
+        """Open a watch; raise ApiUnreachable when it fails or is silent for `inactivity_s`."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=inactivity_s)
+        try:
+            async with self._request("GET", path, params=params, timeout=timeout) as response:
+                await _raise_for_status(f"watch {path} in cluster {self.cluster}", response)
+                yield response.content
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise ApiUnreachable(self.cluster, self.server, _why(error)) from error
+
+    async def _list_pages(
+        self, resource: Resource[T], namespace: str, label_selector: str
+    ) -> Listing[T]:
+        decoder = msgspec.json.Decoder(Listing[resource.struct])  # type: ignore[name-defined]
+        items: list[T] = []
+        params = {"limit": str(_PAGE)} | _given(labelSelector=label_selector)
+        while True:
+            body = await self._call("GET", resource.path(namespace), params=params)
+            page: Listing[T] = decoder.decode(body)
+            items.extend(page.items)
+            if not page.metadata.continue_:
+                return Listing(metadata=page.metadata, items=tuple(items))
+            params["continue"] = page.metadata.continue_
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+    ) -> bytes:
+        request = f"{method} {path} in cluster {self.cluster}"
+        arguments = {"params": params, "data": body, "headers": {"Content-Type": content_type}}
+        try:
+            return await self._attempt(request, method, path, arguments)
+        except Unauthorized:
+            await self._credentials.reload()
+            return await self._attempt(request, method, path, arguments)
+
+    async def _attempt(
+        self, request: str, method: str, path: str, arguments: Mapping[str, object]
+    ) -> bytes:
+        try:
+            async with self._request(method, path, **arguments) as response:
+                await _raise_for_status(request, response)
+                return await response.read()
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise ApiUnreachable(self.cluster, self.server, _why(error)) from error
+
+    @asynccontextmanager
+    async def _request(
+        self, method: str, path: str, **arguments: object
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        headers = await self._credentials.headers() | {"User-Agent": _USER_AGENT}
+        given = dict(arguments)
+        given["headers"] = headers | dict(given.get("headers") or {})  # type: ignore[call-overload]
+        merged = {"timeout": _REQUEST_TIMEOUT} | self._credentials.tls | given
+        url = self.server + path
+        async with self._credentials.session.request(method, url, **merged) as response:
+            yield response
+
+
+_USER_AGENT: Final = "heliograph"
+
+
+def _given(**params: str) -> dict[str, str]:
+    return {name: value for name, value in params.items() if value}
+
+
+async def _raise_for_status(request: str, response: aiohttp.ClientResponse) -> None:
+    if response.status < 400:  # noqa: PLR2004 - HTTP's own
+        return
+    status = _decode_status(response.status, await response.read())
+    retry_after = response.headers.get("Retry-After", "")
+    raise api_error(
+        request, status, retry_after_s=float(retry_after) if retry_after.isdigit() else 0
+    )
+
+
+def _decode_status(code: int, body: bytes) -> Status:
+    try:
+        status = _STATUS.decode(body)
+    except msgspec.MsgspecError:
+        status = Status(message=body[:200].decode(errors="replace").strip())
+    return msgspec.structs.replace(status, code=code)
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, asyncio.TimeoutError):
+        return "timed out"
+    return str(error) or type(error).__name__

@@ -1,0 +1,82 @@
+"""What a program may do in a cluster, asked before it begins (SelfSubjectAccessReview)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import msgspec
+
+from heliograph.errors import InputError
+from heliograph.kube.client import KubeClient
+from heliograph.kube.errors import ApiUnreachable, Unauthorized
+from heliograph.kube.kubeconfig import Kubeconfig
+
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+class Right(msgspec.Struct, frozen=True, kw_only=True):
+    """Some verbs on one resource, in all namespaces."""
+
+    group: str = ""
+    resource: str
+    verbs: tuple[str, ...]
+
+
+class _ReviewStatus(msgspec.Struct, frozen=True, kw_only=True):
+    allowed: bool = False
+
+
+class _Review(msgspec.Struct, frozen=True, kw_only=True):
+    status: _ReviewStatus = _ReviewStatus()
+
+
+async def require(client: KubeClient, rights: Iterable[Right], kubeconfig: Kubeconfig) -> None:
+    """Make sure that the cluster answers, knows us, and lets us do what we must.
+
+    Raises:
+        InputError: It does not; names the cluster, what is missing, and what to do.
+    """
+    asked = [(right, verb) for right in rights for verb in right.verbs]
+    try:
+        answers = await asyncio.gather(*(_allowed(client, right, verb) for right, verb in asked))
+    except ApiUnreachable as error:
+        raise InputError(str(error)) from error
+    except Unauthorized as error:
+        message = (
+            f"the API server of cluster {client.cluster} at {client.server} does not accept the "
+            f"credentials of {_whose(kubeconfig)} (401 Unauthorized); give a kubeconfig whose "
+            f"token or certificate is valid"
+        )
+        raise InputError(message) from error
+    missing = [_name(*question) for question, ok in zip(asked, answers, strict=True) if not ok]
+    if missing:
+        message = (
+            f"the credentials of {_whose(kubeconfig)} may not {', '.join(missing)} in cluster "
+            f"{client.cluster}; grant it, as the roles in deploy/ do"
+        )
+        raise InputError(message)
+
+
+async def _allowed(client: KubeClient, right: Right, verb: str) -> bool:
+    attributes = {"group": right.group, "resource": right.resource, "verb": verb}
+    body = msgspec.json.encode(
+        {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+    )
+    answer = await client.post_raw(_REVIEWS, body)
+    return msgspec.json.decode(answer, type=_Review).status.allowed
+
+
+def _name(right: Right, verb: str) -> str:
+    return f"{verb} {right.resource}" + (f".{right.group}" if right.group else "")
+
+
+def _whose(kubeconfig: Kubeconfig) -> str:
+    if kubeconfig.path is None:
+        return "the pod's service account"
+    context = f" (context {kubeconfig.context})" if kubeconfig.context else ""
+    return f"kubeconfig {kubeconfig.path}{context}"

@@ -1,0 +1,211 @@
+"""List, then watch: a stream of what a cluster holds that survives whatever happens to it.
+
+The caller sees a complete listing, then single changes; and a complete listing again whenever
+changes may have been missed (410 Gone). Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from typing import Final, Generic, TypeVar
+
+import aiohttp
+import msgspec
+import stamina
+import structlog
+
+from heliograph.backoff import Backoff
+from heliograph.errors import HeliographError, RetryableError
+from heliograph.kube.client import KubeClient
+from heliograph.kube.errors import Gone, NotFound, Status, api_error
+from heliograph.kube.objects import KubeObject, Resource
+
+T = TypeVar("T", bound=KubeObject)
+
+_SERVER_TIMEOUT_S: Final = 300
+"""The server ends each watch after about this time; the next one goes on where it stopped."""
+
+INACTIVITY_S: Final = 90.0
+"""A watch is dead when it is silent for so long: bookmarks come about once a minute."""
+
+_ABSENT_KIND_S: Final = 300.0
+"""How often a kind that this cluster does not have is looked for again."""
+
+_BACKOFF: Final = Backoff(initial_s=0.1, limit_s=5.0)
+
+_log = structlog.get_logger()
+
+
+class Listed(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """All there is, at one moment; what is not in it does not exist.
+
+    Attributes:
+        items: All objects.
+        seen_at_ns: Wall clock when the answer was complete, nanoseconds since the Unix epoch.
+    """
+
+    items: tuple[T, ...]
+    seen_at_ns: int
+
+
+class Upserted(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """An object is new, or changed; or it matches the selector now."""
+
+    object: T
+    seen_at_ns: int
+
+
+class Deleted(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """An object is gone; or it does not match the selector any more."""
+
+    object: T
+    seen_at_ns: int
+
+
+WatchEvent = Listed[T] | Upserted[T] | Deleted[T]
+
+
+class _Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a watch; the object waits to be decoded until its type is known."""
+
+    type: str
+    object: msgspec.Raw
+
+
+_ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
+
+
+class ListWatch(Generic[T]):
+    """The objects of one kind in one cluster, as they are and as they change.
+
+    Attributes:
+        alive: Whether a watch is open, after a complete listing.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        resource: Resource[T],
+        *,
+        label_selector: str = "",
+        inactivity_s: float = INACTIVITY_S,
+        optional: bool = False,
+    ) -> None:
+        """Prepare; `optional` says that the kind may be unknown here: then there are none."""
+        self._client = client
+        self._resource = resource
+        self._label_selector = label_selector
+        self._inactivity_s = inactivity_s
+        self._optional = optional
+        self._object: msgspec.json.Decoder[T] = msgspec.json.Decoder(resource.struct)
+        self._version = ""
+        self.alive = False
+
+    async def events(self) -> AsyncIterator[WatchEvent[T]]:
+        """Yield a listing, then changes, for ever.
+
+        Raises:
+            Unauthorized, Forbidden: The first listing was refused. Later refusals are waited out:
+                a cluster beside which this runs for months may change its mind.
+        """
+        first = True
+        while True:
+            listed = await self._list(patient=not first)
+            first = False
+            yield listed
+            try:
+                async for event in self._watch():
+                    yield event
+            except Gone:
+                _log.info("watch expired, listing again", **self._labels())
+
+    async def _list(self, *, patient: bool) -> Listed[T]:
+        """Return everything; retries what may pass, with back-off."""
+        self.alive = False
+        listing = Listed[T](items=(), seen_at_ns=0)  # replaced: attempts do not end before
+        async for attempt in stamina.retry_context(
+            on=HeliographError if patient else RetryableError,
+            attempts=None,
+            timeout=None,
+            wait_initial=0.1,
+            wait_max=5.0,
+            wait_jitter=0.2,
+        ):
+            with attempt:
+                listing = await self._list_once()
+        return listing
+
+    async def _list_once(self) -> Listed[T]:
+        try:
+            listing = await self._client.list(self._resource, label_selector=self._label_selector)
+        except NotFound:
+            if not self._optional:
+                raise
+            self._version = ""
+            return Listed(items=(), seen_at_ns=time.time_ns())
+        self._version = listing.metadata.resource_version
+        return Listed(items=listing.items, seen_at_ns=time.time_ns())
+
+    async def _watch(self) -> AsyncIterator[Upserted[T] | Deleted[T]]:
+        """Yield changes; opens the next watch whenever one ends; raises Gone when one is missed."""
+        failures = 0
+        while self._version:
+            opened_at = time.monotonic()
+            try:
+                async for event in self._watch_once():
+                    failures = 0
+                    yield event
+            except Gone:
+                raise
+            except HeliographError as error:
+                _log.warning("watch failed", error=str(error), **self._labels())
+            self.alive = False
+            failures = failures + 1 if time.monotonic() - opened_at < 1 else 0
+            await asyncio.sleep(_BACKOFF.delay_s(failures) if failures else 0)
+        await asyncio.sleep(_ABSENT_KIND_S)
+
+    async def _watch_once(self) -> AsyncIterator[Upserted[T] | Deleted[T]]:
+        params = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": self._version,
+            "timeoutSeconds": str(_SERVER_TIMEOUT_S + random.randrange(60)),  # noqa: S311
+        }
+        if self._label_selector:
+            params["labelSelector"] = self._label_selector
+        path = self._resource.path()
+        async with self._client.stream(path, params, inactivity_s=self._inactivity_s) as content:
+            self.alive = True
+            async for line in lines(content):
+                event = self._decode(line)
+                if event is not None:
+                    yield event
+
+    def _decode(self, line: bytes) -> Upserted[T] | Deleted[T] | None:
+        """Return what a line says, or None for a bookmark; remember the version to go on from."""
+        envelope = _ENVELOPE.decode(line)
+        if envelope.type == "ERROR":
+            status = msgspec.json.decode(envelope.object, type=Status)
+            raise api_error(f"watch of {self._resource.plural}", status)
+        obj = self._object.decode(envelope.object)
+        self._version = obj.metadata.resource_version
+        if envelope.type == "BOOKMARK":
+            return None
+        event = Deleted if envelope.type == "DELETED" else Upserted
+        return event(object=obj, seen_at_ns=time.time_ns())
+
+    def _labels(self) -> dict[str, str]:
+        return {"cluster": self._client.cluster, "resource": self._resource.plural}
+
+
+async def lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Yield the lines of a watch as they come; faster than readline, and without its limit."""
+    rest = b""
+    async for chunk in content.iter_any():
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            if line:
+                yield line
