@@ -1,0 +1,49 @@
+"""Logs: JSON lines on standard output, or readable lines on a terminal; set up once per process.
+
+Constant messages with fields. Never a key, a token or a payload.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+
+Level = Literal["debug", "info", "warning", "error"]
+
+
+def configure(level: Level = "info", *, human: bool | None = None) -> None:
+    """Send the logs of this process to standard output.
+
+    Args:
+        level: Nothing below it is written.
+        human: Readable lines on standard error instead of JSON; None: if that is a terminal.
+    """
+    readable = sys.stdout.isatty() if human is None else human
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        if readable
+        else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.StackInfoRenderer(),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr if readable else sys.stdout),
+        cache_logger_on_first_use=False,
+    )
+    _quieten_libraries()
+
+
+def _quieten_libraries() -> None:
+    """Let only what is serious through from libraries: their faults reach us as errors."""
+    logging.basicConfig(level=logging.CRITICAL)
+    logging.getLogger("nats").setLevel(logging.CRITICAL)
