@@ -7,6 +7,8 @@ import time
 from typing import Final
 
 _NS: Final = 1_000_000_000
+_UNIX_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND: Final = dt.timedelta(microseconds=1)
 
 
 def now_ns() -> int:
@@ -22,11 +24,11 @@ def rfc3339(at_ns: int) -> str:
 
 
 def parse_rfc3339(text: str) -> int | None:
-    """Return nanoseconds since the Unix epoch; None if the text is no time in UTC."""
+    """Return nanoseconds since the Unix epoch; None if the text is no time with its offset."""
     try:
         at = dt.datetime.fromisoformat(text)
     except ValueError:
         return None
     if at.tzinfo is None:
         return None
-    return int(at.timestamp()) * _NS + at.microsecond * 1000
+    return (at - _UNIX_EPOCH) // _MICROSECOND * 1000

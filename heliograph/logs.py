@@ -19,7 +19,8 @@ def configure(level: Level = "info", *, human: bool | None = None) -> None:
 
     Args:
         level: Nothing below it is written.
-        human: Readable lines on standard error instead of JSON; None: if that is a terminal.
+        human: Readable lines on standard error instead of JSON; None: if standard output is a
+            terminal.
     """
     readable = sys.stdout.isatty() if human is None else human
     renderer: structlog.typing.Processor = (

@@ -21,6 +21,7 @@ class Metrics:
         registry: Holds them all, for exposition.
         propagation: Seconds from a change seen in the exporting cluster to its last write here;
             compares two machines' clocks.
+        round_trip: Seconds from a publication to an importing cluster's feedback; one clock.
         writes: Requests to this cluster's API server that change something, by outcome.
         publications: Messages that the stream acknowledged.
         refusals: Things not taken or not exported right now, by reason.
@@ -32,62 +33,57 @@ class Metrics:
 
     def __init__(self, program: str, cluster: str) -> None:
         self.registry = CollectorRegistry()
-        registry = self.registry
-        build = Gauge(
-            "heliograph_program_info",
-            "Which program this is, of which cluster; always 1.",
-            ["program", "cluster"],
-            registry=registry,
+        self._gauge("program_info", "Always 1.", "program", "cluster").labels(program, cluster).set(
+            1
         )
-        build.labels(program, cluster).set(1)
-        self.propagation = Histogram(
-            "heliograph_propagation_seconds",
+        self.propagation = self._histogram(
+            "propagation_seconds",
             "From a change seen in the exporting cluster to its last write in the importing one.",
-            ["exporting", "importing", "kind"],
-            buckets=_LATENCY_BUCKETS,
-            registry=registry,
+            *("exporting", "importing", "kind"),
         )
-        self.writes = Counter(
-            "heliograph_api_writes_total",
+        self.round_trip = self._histogram(
+            "round_trip_seconds",
+            "From a publication to the importing cluster's word that it carried it out.",
+            *("importing", "kind"),
+        )
+        self.writes = self._counter(
+            "api_writes_total",
             "Requests that change something in this cluster's API server.",
-            ["verb", "resource", "outcome"],
-            registry=registry,
+            *("verb", "resource", "outcome"),
         )
-        self.publications = Counter(
-            "heliograph_publications_total",
-            "Messages that the stream acknowledged.",
-            ["kind"],
-            registry=registry,
+        self.publications = self._counter(
+            "publications_total", "Messages that the stream acknowledged.", "kind"
         )
-        self.refusals = Gauge(
-            "heliograph_refusals",
+        self.refusals = self._gauge(
+            "refusals",
             "Things that are not taken, or not exported, right now.",
-            ["exporting", "reason"],
-            registry=registry,
+            *("exporting", "reason"),
         )
-        self.rejected = Counter(
-            "heliograph_messages_rejected_total",
+        self.rejected = self._counter(
+            "messages_rejected_total",
             "Messages that were not understood, or not trusted.",
-            ["exporting", "reason"],
-            registry=registry,
+            *("exporting", "reason"),
         )
-        self.resyncs = Counter(
-            "heliograph_resyncs_total",
+        self.resyncs = self._counter(
+            "resyncs_total",
             "Replays of a stream, after a doubt about what was consumed.",
-            ["exporting"],
-            registry=registry,
+            "exporting",
         )
-        self.table = Gauge(
-            "heliograph_table_entries",
-            "Entries in a table.",
-            ["table"],
-            registry=registry,
+        self.table = self._gauge("table_entries", "Entries in a table.", "table")
+        self.retries = self._gauge(
+            "retries", "Things that failed and wait for another attempt right now."
         )
-        self.retries = Gauge(
-            "heliograph_retries",
-            "Things that failed and wait for another attempt right now.",
-            registry=registry,
-        )
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"heliograph_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"heliograph_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
+        buckets = _LATENCY_BUCKETS
+        name = f"heliograph_{name}"
+        return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
 
     def exposition(self) -> bytes:
         """Return the text that Prometheus scrapes (exposition format 0.0.4)."""

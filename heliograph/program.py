@@ -60,8 +60,8 @@ async def _until_signalled(main: Coroutine[Any, Any, int | None]) -> int | None:
         if stopped:
             sys.exit(EXIT_FAULT)
         stopped = True
+        task.cancel()  # first: nobody may be left to read the log
         _log.info("stopping")
-        task.cancel()
 
     loop = asyncio.get_running_loop()
     for number in _STOPPING:

@@ -35,10 +35,13 @@ class Span:
 
     @property
     def traceparent(self) -> str:
-        """Return the W3C header that makes other work part of this; empty if nothing records."""
+        """Return the W3C header that makes other work part of this; empty if there is no trace.
+
+        A trace that is not sampled has one too: it says so, and nobody samples a part of it.
+        """
         carrier: dict[str, str] = {}
         _PROPAGATOR.inject(carrier, trace.set_span_in_context(self._span, Context()))
-        return carrier.get(_TRACEPARENT, "") if self._span.is_recording() else ""
+        return carrier.get(_TRACEPARENT, "")
 
     def note(self, **attributes: str | float | bool) -> None:
         """Add attributes; underscores in their names stand for dots."""
@@ -52,6 +55,26 @@ class Span:
     def end(self) -> None:
         """Finish the work."""
         self._span.end()
+
+
+class DeferredSpan:
+    """A span that exists once something is part of it: most watch lines change nothing."""
+
+    def __init__(self, telemetry: Telemetry, name: str, start_ns: int) -> None:
+        self._telemetry, self._name, self._start_ns = telemetry, name, start_ns
+        self._span: Span | None = None
+
+    @property
+    def traceparent(self) -> str:
+        """Return the header that makes other work part of this; from now on the span exists."""
+        if self._span is None:
+            self._span = self._telemetry.start(self._name, start_ns=self._start_ns)
+        return self._span.traceparent
+
+    def end(self) -> None:
+        """Finish the work."""
+        if self._span is not None:
+            self._span.end()
 
 
 class Telemetry:
@@ -89,6 +112,10 @@ class Telemetry:
             attributes=dict(attributes or {}),
         )
         return Span(span)
+
+    def deferred(self, name: str, *, start_ns: int) -> DeferredSpan:
+        """Return a span that began at `start_ns`, if anything becomes part of it."""
+        return DeferredSpan(self, name, start_ns)
 
     @contextmanager
     def span(self, name: str, *, parent: str = "", link: str = "") -> Iterator[Span]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,8 @@ from heliograph.errors import InputError
 from heliograph.metrics import Metrics
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
+_PORT = re.compile(r"[0-9]{1,5}")
+_MAX_PORT = 65535
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -57,7 +60,7 @@ async def serve(listen: str, served: Served) -> AsyncIterator[str]:
                 f"program using the port? Choose another one with --listen"
             )
             raise InputError(message) from error
-        yield "{}:{}".format(*runner.addresses[0][:2])
+        yield _shown(*runner.addresses[0][:2])
     finally:
         await runner.cleanup()
 
@@ -65,10 +68,14 @@ async def serve(listen: str, served: Served) -> AsyncIterator[str]:
 def parse_listen(listen: str) -> tuple[str, int]:
     """Return host and port of "HOST:PORT", "[IPv6]:PORT" or ":PORT"."""
     host, colon, port = listen.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004 - TCP's own
+    if not colon or _PORT.fullmatch(port) is None or int(port) > _MAX_PORT:
         message = f"--listen {listen!r} is no address: give HOST:PORT, such as 127.0.0.1:9402"
         raise InputError(message)
     return host.strip("[]"), int(port)
+
+
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def _healthz(_: web.Request) -> web.Response:

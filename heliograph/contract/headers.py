@@ -6,11 +6,14 @@ let any CloudEvents reader understand the events; `traceparent` is W3C Trace Con
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from heliograph.contract.messages import Message, message_type
 from heliograph.contract.subjects import Subject
+
+_EPOCH: Final = re.compile(r"[0-9]{1,19}")
 
 EPOCH: Final = "Heliograph-Epoch"
 MESSAGE_ID: Final = "Nats-Msg-Id"
@@ -42,4 +45,4 @@ def cloud_event_headers(subject: Subject, message: Message, *, observed_at: str)
 def epoch_of(headers: Mapping[str, str]) -> int | None:
     """Return the publisher's incarnation; None if the header is missing or no number."""
     text = headers.get(EPOCH, "")
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text) if _EPOCH.fullmatch(text) else None

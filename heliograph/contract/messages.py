@@ -19,8 +19,13 @@ IPFamily = Literal["IPv4", "IPv6"]
 EndpointsMode = Literal["cluster-ip", "pods"]
 PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-PublicKey = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9+/]{43}=$")]
-Timestamp = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")]
+PublicKey = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9+/]{43}=$(?!\n)")]
+Timestamp = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z$(?!\n)"
+    ),
+]
 """RFC 3339 in UTC, as Kubernetes writes it; such texts sort as the times do (to the second)."""
 
 
@@ -73,6 +78,7 @@ class ClusterAnnounced(Message, frozen=True, kw_only=True, tag="cluster.announce
     """A cluster and its ranges; repeated on a short period, so it is the cluster's lease too.
 
     Attributes:
+        uid: UID of the cluster's kube-system namespace: tells apart two clusters with one id.
         service_cidrs: Canonical ranges of cluster IPs.
         pod_cidrs: Canonical ranges of pods.
         peering: How its nodes peer.
@@ -82,6 +88,7 @@ class ClusterAnnounced(Message, frozen=True, kw_only=True, tag="cluster.announce
             flight. None while the watcher does not know (starting, or the bus just came back).
     """
 
+    uid: str = ""
     service_cidrs: tuple[str, ...] = ()
     pod_cidrs: tuple[str, ...] = ()
     peering: Literal["none", "kilo", "wireguard"] = "none"
@@ -241,6 +248,8 @@ _BY_KIND: Final[dict[Kind, tuple[type[Message], ...]]] = {
 }
 _DECODER: Final[msgspec.json.Decoder[AnyMessage]] = msgspec.json.Decoder(AnyMessage)
 _ENCODER: Final = msgspec.json.Encoder()
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding raises: bytes that are no UTF-8, and nesting without end, come from outside too."""
 
 
 class MalformedMessage(TerminalError):
@@ -264,7 +273,7 @@ def decode(subject: Subject, payload: bytes) -> AnyMessage:
     """
     try:
         message = _DECODER.decode(payload)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except _UNREADABLE as error:
         raise MalformedMessage(subject, str(error)) from error
     if not isinstance(message, _BY_KIND.get(subject.kind, ())):
         kind = type(message).__name__
@@ -281,7 +290,7 @@ def decode_feedback(payload: bytes) -> Feedback | None:
     """Return the feedback; None if the bytes are none."""
     try:
         return msgspec.json.decode(payload, type=Feedback)
-    except msgspec.MsgspecError:
+    except _UNREADABLE:
         return None
 
 

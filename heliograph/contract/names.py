@@ -11,11 +11,18 @@ ClusterId = NewType("ClusterId", str)
 """The id of a cluster: one DNS label, at most 63 characters, unique in its ClusterSet."""
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_SUBDOMAIN_LIMIT = 253
 
 
 def is_dns_label(text: str) -> bool:
     """Tell whether `text` is an RFC 1123 label: the form of cluster ids and namespaces."""
     return _LABEL.fullmatch(text) is not None
+
+
+def is_dns_subdomain(text: str) -> bool:
+    """Tell whether `text` is an RFC 1123 subdomain: the form of most names in Kubernetes."""
+    return len(text) <= _SUBDOMAIN_LIMIT and _SUBDOMAIN.fullmatch(text) is not None
 
 
 def parse_cluster_id(text: str) -> ClusterId:

@@ -7,21 +7,18 @@ subject, which the bus's permissions guard, and never from a payload.
 from __future__ import annotations
 
 import enum
-import re
 from typing import Final
 
 import msgspec
 from typing_extensions import override
 
-from heliograph.contract.names import ClusterId, is_dns_label
+from heliograph.contract.names import ClusterId, is_dns_label, is_dns_subdomain
 from heliograph.errors import TerminalError
 
 VERSION: Final = "v1"
 _ROOT: Final = f"heliograph.{VERSION}"
 _FEEDBACK_ROOT: Final = f"heliograph.feedback.{VERSION}"
 STREAM_PREFIX: Final = "HELIOGRAPH_"
-
-_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
 class Kind(enum.StrEnum):
@@ -75,7 +72,7 @@ def escape(name: str) -> str:
 
     Reversible, since no Kubernetes name that we carry holds an underscore (RFC 1123 subdomains).
     """
-    if _NAME.fullmatch(name) is None:
+    if not is_dns_subdomain(name):
         raise MalformedSubject(name, "a name is an RFC 1123 subdomain")
     return name.replace(".", "_")
 
@@ -100,9 +97,11 @@ def parse_subject(text: str) -> Subject:
         raise MalformedSubject(text, "its cluster is no DNS label")
     if len(names) != (2 if kind.namespaced else 1):
         raise MalformedSubject(text, f"a {kind} has another count of tokens")
-    if not all(_NAME.fullmatch(name) for name in names):
+    if not all(map(is_dns_subdomain, names)):
         raise MalformedSubject(text, "it holds a token that is no Kubernetes name")
     namespace = names[0] if kind.namespaced else ""
+    if namespace and not is_dns_label(namespace):
+        raise MalformedSubject(text, "its namespace is no DNS label")
     return Subject(cluster=ClusterId(cluster), kind=kind, namespace=namespace, name=names[-1])
 
 

@@ -1,4 +1,4 @@
-"""Credentials and the HTTP session, from kubernetes_asyncio; its only importer.
+"""Credentials and the HTTP session, from kubernetes_asyncio.
 
 Reads kubeconfig files (tokens, client certificates, exec plugins, OIDC) and in-cluster service
 accounts. Nothing of its models or API classes is used.
@@ -11,21 +11,24 @@ from typing import Any
 
 import aiohttp
 import yaml
-from kubernetes_asyncio import config
-from kubernetes_asyncio.client import Configuration
-from kubernetes_asyncio.client.rest import RESTClientObject
 
 from heliograph.errors import InputError
 from heliograph.kube.kubeconfig import Kubeconfig
+from heliograph.kube.lean import Configuration, RESTClientObject, config
 
 
 class Credentials:
-    """An authenticated HTTP session to one API server; `reload` reads the credentials again."""
+    """An authenticated HTTP session to one API server; `reload` reads the credentials again.
+
+    Attributes:
+        context: Name of the kubeconfig's context in use.
+    """
 
     def __init__(self, kubeconfig: Kubeconfig) -> None:
         self._kubeconfig = kubeconfig
         self._configuration = Configuration()
         self._rest: RESTClientObject | None = None
+        self.context = kubeconfig.context or "this pod's"
 
     @property
     def server(self) -> str:
@@ -58,7 +61,15 @@ class Credentials:
             InputError: The file cannot be read, or it has no such context.
         """
         await self.reload()
-        self._rest = RESTClientObject(self._configuration)
+        try:
+            self._rest = RESTClientObject(self._configuration)
+        except OSError as error:  # of which ssl.SSLError is one
+            message = (
+                f"the certificates for {self.server} cannot be used ({_first_line(error)}); check "
+                f"the certificate authority, the client's certificate and its key in "
+                f"{self._kubeconfig.path or 'the service account'}"
+            )
+            raise InputError(message) from error
 
     async def reload(self) -> None:
         """Read the credentials again: a token may have been renewed, a plugin may give another."""
@@ -87,14 +98,24 @@ class Credentials:
     async def _load_file(self, path: Path) -> None:
         _check_readable(path)
         try:
-            await config.load_kube_config(
+            loader = await config.load_kube_config(
                 config_file=str(path),
                 context=self._kubeconfig.context,
                 client_configuration=self._configuration,
                 persist_config=False,
             )
-        except (config.ConfigException, yaml.YAMLError, ValueError, TypeError, KeyError) as error:
+            self.context = str((loader.current_context or {}).get("name", self.context))
+        except _FAULTS as error:
             raise InputError(_unusable(path, self._kubeconfig.context, error)) from error
+
+
+_FAULTS = (
+    *(config.ConfigException, yaml.YAMLError, OSError),  # OSError: a plugin or a file is missing
+    *(AssertionError, AttributeError, KeyError, TypeError, ValueError),  # how the library says it
+)
+"""What kubernetes_asyncio raises for files that cannot be used."""
+_TELLING = (config.ConfigException, OSError)
+"""Those of which the text means something to a person."""
 
 
 def _check_readable(path: Path) -> None:
@@ -117,12 +138,15 @@ def _unusable(path: Path, context: str | None, error: Exception) -> str:
         have = ", ".join(known) or "none at all"
         return f"kubeconfig {path} has no context {context!r}; it has: {have}"
     which = f"context {context!r}" if context else "current context"
-    return f"kubeconfig {path} cannot be used with its {which}: {_first_line(error)}"
+    why = _first_line(error) if isinstance(error, _TELLING) else "a part is missing or malformed"
+    return f"kubeconfig {path} cannot be used with its {which}: {why}"
 
 
 def _contexts(path: Path) -> list[str]:
     parsed = yaml.safe_load(path.read_text(encoding="utf-8"))
-    entries = parsed.get("contexts") or []
+    entries = parsed.get("contexts")
+    if not isinstance(entries, list):
+        return []
     return [str(entry.get("name")) for entry in entries if isinstance(entry, dict)]
 
 

@@ -6,16 +6,25 @@ retries here but one after a 401, with the credentials read anew: callers know w
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from http import HTTPStatus
 from typing import Final, Generic, Self, TypeVar
 
 import aiohttp
 import msgspec
 
+from heliograph.errors import InputError
 from heliograph.kube.auth import Credentials
-from heliograph.kube.errors import ApiUnreachable, Gone, Status, Unauthorized, api_error
+from heliograph.kube.errors import (
+    ApiUnreachable,
+    Gone,
+    Status,
+    Unauthorized,
+    Unreadable,
+    api_error,
+)
 from heliograph.kube.kubeconfig import Kubeconfig
 from heliograph.kube.objects import FIELD_MANAGER, KubeObject, ObjectMeta, Resource, encode_patch
 
@@ -27,9 +36,9 @@ _STATUS: Final = msgspec.json.Decoder(Status)
 
 
 class ListMeta(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Metadata of a list."""
+    """Metadata of a list; an answer without a version is no list."""
 
-    resource_version: str = ""
+    resource_version: str
     continue_: str = msgspec.field(name="continue", default="")
 
 
@@ -49,13 +58,20 @@ class KubeClient:
     def __init__(
         self, cluster: str, kubeconfig: Kubeconfig, *, field_manager: str = FIELD_MANAGER
     ) -> None:
-        """Prepare; the API server keeps `field_manager` as the author of what is written."""
-        self.cluster = cluster
+        """Prepare.
+
+        Args:
+            cluster: What messages call it; empty for the name of its kubeconfig context.
+            kubeconfig: Where its credentials are.
+            field_manager: Whom the API server keeps as the author of what is written.
+        """
+        self.cluster, self.kubeconfig = cluster, kubeconfig
         self._as_us = {"fieldManager": field_manager}
         self._credentials = Credentials(kubeconfig)
 
     async def __aenter__(self) -> Self:
         await self._credentials.open()
+        self.cluster = self.cluster or self._credentials.context
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -82,8 +98,8 @@ class KubeClient:
         Raises:
             NotFound: There is none.
         """
-        body = await self._call("GET", resource.path(namespace, name))
-        return msgspec.json.decode(body, type=resource.struct)
+        path = resource.path(namespace, name)
+        return self._decode(resource, await self._call("GET", path))
 
     async def create(self, resource: Resource[T], obj: T) -> T:
         """Create the object; return it as stored.
@@ -93,7 +109,7 @@ class KubeClient:
         """
         path = resource.path(obj.metadata.namespace)
         body = await self._call("POST", path, params=self._as_us, body=resource.body(obj))
-        return msgspec.json.decode(body, type=resource.struct)
+        return self._decode(resource, body)
 
     async def replace(self, resource: Resource[T], obj: T) -> T:
         """Replace the object if it still has the resource version that `obj` carries.
@@ -103,7 +119,7 @@ class KubeClient:
         """
         path = resource.path(obj.metadata.namespace, obj.metadata.name)
         body = await self._call("PUT", path, params=self._as_us, body=resource.body(obj))
-        return msgspec.json.decode(body, type=resource.struct)
+        return self._decode(resource, body)
 
     async def merge_patch(
         self, resource: Resource[T], namespace: str, name: str, patch: Mapping[str, object]
@@ -116,7 +132,7 @@ class KubeClient:
             body=encode_patch(patch),
             content_type="application/merge-patch+json",
         )
-        return msgspec.json.decode(body, type=resource.struct)
+        return self._decode(resource, body)
 
     async def delete(self, resource: Resource[T], metadata: ObjectMeta) -> None:
         """Delete exactly the object that `metadata` was read from.
@@ -145,7 +161,9 @@ class KubeClient:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=inactivity_s)
         try:
             async with self._request("GET", path, params=params, timeout=timeout) as response:
-                await _raise_for_status(f"watch {path} in cluster {self.cluster}", response)
+                if response.status == HTTPStatus.UNAUTHORIZED:
+                    await self._reload()  # the caller opens the next watch with what is there now
+                await _raise_for_status(self._named("watch", path), response)
                 yield response.content
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise ApiUnreachable(self.cluster, self.server, _why(error)) from error
@@ -158,7 +176,8 @@ class KubeClient:
         params = {"limit": str(_PAGE)} | _given(labelSelector=label_selector)
         while True:
             body = await self._call("GET", resource.path(namespace), params=params)
-            page: Listing[T] = decoder.decode(body)
+            with self._readable(resource):
+                page: Listing[T] = decoder.decode(body)
             items.extend(page.items)
             if not page.metadata.continue_:
                 return Listing(metadata=page.metadata, items=tuple(items))
@@ -173,12 +192,12 @@ class KubeClient:
         body: bytes | None = None,
         content_type: str = "application/json",
     ) -> bytes:
-        request = f"{method} {path} in cluster {self.cluster}"
+        request = self._named(method, path)
         arguments = {"params": params, "data": body, "headers": {"Content-Type": content_type}}
         try:
             return await self._attempt(request, method, path, arguments)
         except Unauthorized:
-            await self._credentials.reload()
+            await self._reload()
             return await self._attempt(request, method, path, arguments)
 
     async def _attempt(
@@ -190,6 +209,25 @@ class KubeClient:
                 return await response.read()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise ApiUnreachable(self.cluster, self.server, _why(error)) from error
+
+    async def _reload(self) -> None:
+        """Read the credentials again; from a file half written, later."""
+        with suppress(InputError):
+            await self._credentials.reload()
+
+    def _decode(self, resource: Resource[T], body: bytes) -> T:
+        with self._readable(resource):
+            return msgspec.json.decode(body, type=resource.struct)
+
+    @contextmanager
+    def _readable(self, resource: Resource[T]) -> Iterator[None]:
+        try:
+            yield
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise Unreadable(self._named("read", resource.path()), str(error)) from error
+
+    def _named(self, verb: str, path: str) -> str:
+        return f"{verb} {path} in cluster {self.cluster}"
 
     @asynccontextmanager
     async def _request(
@@ -215,9 +253,9 @@ async def _raise_for_status(request: str, response: aiohttp.ClientResponse) -> N
     if response.status < 400:  # noqa: PLR2004 - HTTP's own
         return
     status = _decode_status(response.status, await response.read())
-    retry_after = response.headers.get("Retry-After", "")
+    retry_after = response.headers.get("Retry-After", "")  # seconds, or a date, which is not read
     raise api_error(
-        request, status, retry_after_s=float(retry_after) if retry_after.isdigit() else 0
+        request, status, retry_after_s=float(retry_after) if retry_after.isdecimal() else 0
     )
 
 
@@ -230,6 +268,8 @@ def _decode_status(code: int, body: bytes) -> Status:
 
 
 def _why(error: BaseException) -> str:
-    if isinstance(error, asyncio.TimeoutError):
+    if isinstance(error, TimeoutError):
         return "timed out"
+    if isinstance(error, aiohttp.ClientConnectorError) and error.errno:
+        return os.strerror(error.errno)
     return str(error) or type(error).__name__

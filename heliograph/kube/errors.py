@@ -69,7 +69,7 @@ class Conflict(ApiStatus, RetryableError):
 
 
 class Invalid(ApiStatus, TerminalError):
-    """422 or 400: final until the input changes."""
+    """422, 400 and other 4xx without a class of their own: final until the input changes."""
 
 
 class Forbidden(ApiStatus, TerminalError):
@@ -84,12 +84,22 @@ class Unauthorized(ApiStatus, TerminalError):
     """401: the credentials are not accepted."""
 
 
+class Unreadable(RetryableError):
+    """An answer that is no JSON of the API: a proxy's page, or a field of another type."""
+
+    def __init__(self, request: str, why: str) -> None:
+        super().__init__(
+            f"{request}: the answer cannot be read ({why}); is there a proxy before the API server?"
+        )
+        self.request = request
+
+
 class Gone(ApiStatus, RetryableError):
     """410: the resource version is too old; list again."""
 
 
 class Busy(ApiStatus, RetryableError):
-    """429, 5xx: later. `retry_after_s` is what the server asked for; 0 if it did not."""
+    """429, 408, 5xx: later. `retry_after_s` is what the server asked for; 0 if it did not."""
 
     def __init__(self, request: str, status: Status, *, retry_after_s: float = 0) -> None:
         super().__init__(request, status)
@@ -97,16 +107,14 @@ class Busy(ApiStatus, RetryableError):
 
 
 _BY_CODE: Final[dict[int, type[ApiStatus]]] = {
-    400: Invalid,
     401: Unauthorized,
     403: Forbidden,
     404: NotFound,
-    405: Invalid,
     409: Conflict,
     410: Gone,
-    415: Invalid,
-    422: Invalid,
 }
+_LATER: Final = frozenset({408, 429})
+_CLIENT_ERRORS: Final = range(400, 500)
 
 
 def api_error(request: str, status: Status, *, retry_after_s: float = 0) -> ApiStatus:
@@ -117,6 +125,8 @@ def api_error(request: str, status: Status, *, retry_after_s: float = 0) -> ApiS
         return NamespaceTerminating(request, status)
     if (known := _BY_CODE.get(status.code)) is not None:
         return known(request, status)
+    if status.code in _CLIENT_ERRORS and status.code not in _LATER:
+        return Invalid(request, status)
     asked = status.details.retry_after_seconds if status.details else 0
     return Busy(request, status, retry_after_s=retry_after_s or asked)
 

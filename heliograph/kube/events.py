@@ -16,7 +16,7 @@ from heliograph.kube.objects import EVENTS, Event, ObjectMeta, ObjectReference, 
 
 EventType = Literal["Normal", "Warning"]
 _QUEUE: Final = 1000
-_NOTE_LIMIT: Final = 1024
+_NOTE_LIMIT: Final = 1024  # bytes, as the API server counts
 _log = structlog.get_logger()
 
 
@@ -74,7 +74,7 @@ class EventRecorder:
             type=event,
             reason=reason,
             action=reason,
-            note=note[:_NOTE_LIMIT],
+            note=note.encode()[:_NOTE_LIMIT].decode(errors="ignore"),
             reporting_controller=f"heliograph.io/{self._program}",
             reporting_instance=f"{socket.gethostname()}-{os.getpid()}"[:128],
             regarding=ObjectReference(

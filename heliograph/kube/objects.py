@@ -234,7 +234,8 @@ class Resource(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     def body(self, obj: T) -> bytes:
         """Return the JSON of an object with the type's name, which the Structs leave out."""
         type_meta = _ENCODER.encode({"apiVersion": self.api_version, "kind": self.kind})
-        return type_meta[:-1] + b"," + _ENCODER.encode(obj)[1:]
+        fields = _ENCODER.encode(obj)[1:]
+        return type_meta[:-1] + (b"," if fields != b"}" else b"") + fields
 
 
 _ENCODER: Final = msgspec.json.Encoder()

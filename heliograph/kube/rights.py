@@ -9,18 +9,26 @@ import msgspec
 
 from heliograph.errors import InputError
 from heliograph.kube.client import KubeClient
-from heliograph.kube.errors import ApiUnreachable, Unauthorized
+from heliograph.kube.errors import ApiUnreachable, Unauthorized, Unreadable
 from heliograph.kube.kubeconfig import Kubeconfig
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
 class Right(msgspec.Struct, frozen=True, kw_only=True):
-    """Some verbs on one resource, in all namespaces."""
+    """Some verbs on one resource, in all namespaces.
+
+    Attributes:
+        group: API group; empty for core.
+        resource: Plural name.
+        verbs: As in RBAC.
+        name: Only the object of this name; empty for all.
+    """
 
     group: str = ""
     resource: str
     verbs: tuple[str, ...]
+    name: str = ""
 
 
 class _ReviewStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +48,7 @@ async def require(client: KubeClient, rights: Iterable[Right], kubeconfig: Kubec
     asked = [(right, verb) for right in rights for verb in right.verbs]
     try:
         answers = await asyncio.gather(*(_allowed(client, right, verb) for right, verb in asked))
-    except ApiUnreachable as error:
+    except (ApiUnreachable, Unreadable) as error:
         raise InputError(str(error)) from error
     except Unauthorized as error:
         message = (
@@ -59,7 +67,12 @@ async def require(client: KubeClient, rights: Iterable[Right], kubeconfig: Kubec
 
 
 async def _allowed(client: KubeClient, right: Right, verb: str) -> bool:
-    attributes = {"group": right.group, "resource": right.resource, "verb": verb}
+    attributes = {
+        "group": right.group,
+        "resource": right.resource,
+        "verb": verb,
+        "name": right.name,
+    }
     body = msgspec.json.encode(
         {
             "apiVersion": "authorization.k8s.io/v1",
@@ -68,7 +81,10 @@ async def _allowed(client: KubeClient, right: Right, verb: str) -> bool:
         }
     )
     answer = await client.post_raw(_REVIEWS, body)
-    return msgspec.json.decode(answer, type=_Review).status.allowed
+    try:
+        return msgspec.json.decode(answer, type=_Review).status.allowed
+    except msgspec.MsgspecError as error:
+        raise Unreadable(f"POST {_REVIEWS} to {client.server}", str(error)) from error
 
 
 def _name(right: Right, verb: str) -> str:

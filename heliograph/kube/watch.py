@@ -20,7 +20,7 @@ import structlog
 from heliograph.backoff import Backoff
 from heliograph.errors import HeliographError, RetryableError
 from heliograph.kube.client import KubeClient
-from heliograph.kube.errors import Gone, NotFound, Status, api_error
+from heliograph.kube.errors import Gone, NotFound, Status, Unreadable, api_error
 from heliograph.kube.objects import KubeObject, Resource
 
 T = TypeVar("T", bound=KubeObject)
@@ -186,6 +186,12 @@ class ListWatch(Generic[T]):
 
     def _decode(self, line: bytes) -> Upserted[T] | Deleted[T] | None:
         """Return what a line says, or None for a bookmark; remember the version to go on from."""
+        try:
+            return self._read(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise Unreadable(f"watch of {self._resource.plural}", str(error)) from error
+
+    def _read(self, line: bytes) -> Upserted[T] | Deleted[T] | None:
         envelope = _ENVELOPE.decode(line)
         if envelope.type == "ERROR":
             status = msgspec.json.decode(envelope.object, type=Status)
