@@ -1,0 +1,1 @@
+"""Keeps the part of a stream that one program owns equal to what that program says."""

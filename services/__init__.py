@@ -1,0 +1,1 @@
+"""The programs, one package each, with equal file names; they never import each other."""

@@ -1,0 +1,46 @@
+"""Measures round trips: from a publication to an importing cluster's word that it carried it out.
+
+By this machine's clock alone, so that no clock skew is in it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from typing import Final
+
+from heliograph.bus import Connection, Message
+from heliograph.contract.messages import decode_feedback
+from heliograph.contract.names import ClusterId
+from heliograph.contract.subjects import Kind, feedback_filter
+from heliograph.metrics import Metrics
+
+_REMEMBERED: Final = 10_000
+_IMPORTING, _KIND = 3, 5
+_KINDS: Final = frozenset(Kind)
+
+
+class RoundTrips:
+    """Remembers when the latest publications were sent, and listens for feedback to them."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._sent: OrderedDict[str, float] = OrderedDict()
+
+    def sent(self, event_id: str) -> None:
+        """Note that a publication leaves now."""
+        self._sent[event_id] = time.monotonic()
+        if len(self._sent) > _REMEMBERED:
+            self._sent.popitem(last=False)
+
+    async def listen(self, connection: Connection, exporting: ClusterId) -> None:
+        """Take feedback from now on, for as long as the connection lives."""
+        await connection.subscribe(feedback_filter(exporting), self._take)
+
+    def _take(self, message: Message) -> None:
+        feedback = decode_feedback(message.payload)
+        begun = self._sent.get(feedback.event_id) if feedback else None
+        tokens = message.subject.split(".")
+        if begun is not None and tokens[_KIND] in _KINDS:  # what others write makes no labels
+            trip = self._metrics.round_trip.labels(tokens[_IMPORTING], tokens[_KIND])
+            trip.observe(time.monotonic() - begun)

@@ -1,0 +1,73 @@
+"""What the watcher would publish, without publishing it: `heliograph watcher --dry-run`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+from heliograph.announce.reading import StreamReading, read_stream
+from heliograph.announce.table import StreamTable
+from heliograph.bus import Connection, StreamMissing, stream_info
+from heliograph.contract.messages import Message, encode
+from heliograph.contract.names import ClusterId, parse_cluster_id
+from heliograph.contract.subjects import Kind, Subject, stream_name
+from heliograph.kube.client import KubeClient
+from services.watcher.announce import Announcement, NotExported, announce_service
+from services.watcher.settings import WatcherSettings
+from services.watcher.watch import ClusterTables
+from services.watcher.watcher import KINDS
+
+
+async def preview(
+    settings: WatcherSettings, client: KubeClient, connection: Connection
+) -> list[str]:
+    """Return one line for each message that would be published or withdrawn, or refused."""
+    cluster = parse_cluster_id(settings.cluster)
+    tables = ClusterTables(client, node_grace_s=settings.node_grace_s, touched=lambda *_: None)
+    async with asyncio.TaskGroup() as tasks:
+        following = tasks.create_task(tables.follow())
+        await tables.listed.wait()
+        following.cancel()
+    reading = await _reading(connection, cluster)
+    tables.remember(reading.live)
+    stream = StreamTable(KINDS)
+    stream.reset(reading.live)
+    wanted: dict[str, Message] = {}
+    refused: list[str] = []
+    for result in _announcements(cluster, tables):
+        if isinstance(result, NotExported):
+            refused.append(f"refuse  {result.message}")
+        else:
+            wanted |= {str(subject): message for subject, message in result.items()}
+    publish = [f"publish {s}" for s, m in sorted(wanted.items()) if stream.offer(s, encode(m))]
+    withdraw = [f"withdraw {subject}" for subject in sorted(stream.leftovers(wanted))]
+    return publish + withdraw + refused
+
+
+def _announcements(
+    cluster: ClusterId, tables: ClusterTables
+) -> Iterator[dict[Subject, Message] | NotExported]:
+    for key in tables.services.keys():  # noqa: SIM118 - no mapping
+        service = tables.services.service(key)
+        if service is None:
+            continue
+        match announce_service(cluster, service, tables.services.slices(key)):
+            case Announcement(messages=messages):
+                yield dict(messages)
+            case NotExported() as refused:
+                yield refused
+            case None:
+                continue
+    for name in tables.nodes.names():
+        announced = tables.nodes.announced(name)
+        if announced is not None:
+            yield {Subject(cluster=cluster, kind=Kind.NODE, name=name): announced}
+
+
+async def _reading(connection: Connection, cluster: ClusterId) -> StreamReading:
+    """Read the stream; one that does not exist holds nothing."""
+    try:
+        await stream_info(connection, stream_name(cluster))
+    except StreamMissing:
+        return StreamReading(cluster=cluster, kinds=KINDS, live={}, newest_epoch=0)
+    return await read_stream(connection, cluster, KINDS)

@@ -1,0 +1,40 @@
+"""Settings of the watcher."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+PositiveSeconds = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class WatcherSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the watcher of one cluster needs to know; `cluster` only has no default.
+
+    Attributes:
+        cluster: Id of the cluster: one DNS label.
+        lease_s: The cluster's lease is out when it was silent for so long, seconds; long enough
+            for a restart of the watcher or of the bus.
+        lease_period_s: How often the lease is renewed, seconds. Digests travel with it, so it is
+            also how soon a loss is noticed.
+        compare_s: How often the cluster is compared with its stream although nothing calls for
+            it, seconds.
+        node_grace_s: How long a node stays announced when Kilo's agent has gone silent, seconds
+            beyond Kilo's own 60; one cycle of a rolling update.
+        create_stream: Whether to create the cluster's stream. On a bus that clusters share, only
+            an administrator's process may.
+        stream_replicas: How many servers of the bus keep the stream.
+        service_cidrs: Ranges of cluster IPs, instead of what the API server says.
+        pod_cidrs: Ranges of pods, instead of what the nodes say.
+    """
+
+    cluster: str
+    lease_s: PositiveSeconds = 10.0
+    lease_period_s: PositiveSeconds = 2.0
+    compare_s: PositiveSeconds = 300.0
+    node_grace_s: float = 120.0
+    create_stream: bool = True
+    stream_replicas: Annotated[int, msgspec.Meta(ge=1, le=5)] = 1
+    service_cidrs: tuple[str, ...] = ()
+    pod_cidrs: tuple[str, ...] = ()

@@ -1,0 +1,143 @@
+"""Follows the cluster: what each watch says is folded into the tables, and named as touched."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from heliograph.contract.messages import MalformedMessage, NodeAnnounced, decode
+from heliograph.contract.subjects import parse_subject
+from heliograph.kube.client import KubeClient
+from heliograph.kube.objects import (
+    ENDPOINT_SLICES,
+    NODES,
+    SERVICE_CIDRS,
+    SERVICES,
+    EndpointSlice,
+    Node,
+    Service,
+    ServiceCIDR,
+    T,
+)
+from heliograph.kube.watch import Listed, ListWatch, Upserted, WatchEvent
+from heliograph.marks import EXPORT_SELECTOR
+from services.watcher.nodes import NodeTable
+from services.watcher.table import NodeName, RangeTable, ServiceKey, ServiceTable
+
+Thing = ServiceKey | NodeName
+Touched = Callable[[set[Thing], int], None]
+"""Takes the things that changed, and when that was seen (nanoseconds since the Unix epoch)."""
+
+
+class ClusterTables:
+    """All that the watcher knows of its cluster, kept by `follow`.
+
+    Attributes:
+        listed: Set once every kind was listed completely.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        *,
+        node_grace_s: float,
+        touched: Touched,
+        ranges_changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.services = ServiceTable()
+        self.nodes = NodeTable(grace_s=node_grace_s)
+        self.ranges = RangeTable()
+        self.listed = asyncio.Event()
+        self._touched, self._ranges_changed = touched, ranges_changed
+        self._kinds_to_list = 4
+        self._services = ListWatch(client, SERVICES, label_selector=EXPORT_SELECTOR)
+        self._slices = ListWatch(client, ENDPOINT_SLICES)
+        self._nodes = ListWatch(client, NODES)
+        self._cidrs = ListWatch(client, SERVICE_CIDRS, optional=True)
+
+    @property
+    def alive(self) -> bool:
+        """Whether every watch is open."""
+        watches = (self._services, self._slices, self._nodes)
+        return self.listed.is_set() and all(watch.alive for watch in watches)
+
+    def things(self) -> set[Thing]:
+        """Return everything that may be announced."""
+        return {*self.services.keys(), *(NodeName(name) for name in self.nodes.names())}
+
+    def remember(self, live: Mapping[str, bytes]) -> None:
+        """Take the nodes that the stream holds, for those that say nothing at the moment."""
+        now_s = time.time()
+        for text, payload in live.items():
+            subject = parse_subject(text)
+            with suppress(MalformedMessage):
+                message = decode(subject, payload)
+                if isinstance(message, NodeAnnounced):
+                    self.nodes.remember(subject.name, message, now_s=now_s)
+
+    async def follow(self) -> None:
+        """Follow all kinds, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow(self._services, self._fold_service))
+            tasks.create_task(self._follow(self._slices, self._fold_slice))
+            tasks.create_task(self._follow(self._nodes, self._fold_node))
+            tasks.create_task(self._follow(self._cidrs, self._fold_cidr))
+
+    async def _follow(
+        self, watch: ListWatch[T], fold: Callable[[WatchEvent[T]], set[Thing]]
+    ) -> None:
+        first = True
+        async for event in watch.events():
+            self._touched(fold(event), event.seen_at_ns)
+            if first:
+                first = False
+                self._kinds_to_list -= 1
+                if not self._kinds_to_list:
+                    self.listed.set()
+
+    def _fold_service(self, event: WatchEvent[Service]) -> set[Thing]:
+        match event:
+            case Listed():
+                return set(self.services.list_services(event.items))
+            case Upserted():
+                return set(self.services.put_service(event.object))
+            case _:
+                return set(self.services.drop_service(event.object))
+
+    def _fold_slice(self, event: WatchEvent[EndpointSlice]) -> set[Thing]:
+        match event:
+            case Listed():
+                return set(self.services.list_slices(event.items))
+            case Upserted():
+                return set(self.services.put_slice(event.object))
+            case _:
+                return set(self.services.drop_slice(event.object))
+
+    def _fold_node(self, event: WatchEvent[Node]) -> set[Thing]:
+        before = self.nodes.pod_cidrs()
+        names = self._fold_facts(event, now_s=time.time())
+        if self.nodes.pod_cidrs() != before:
+            self._ranges_changed()
+        return {NodeName(name) for name in names}
+
+    def _fold_facts(self, event: WatchEvent[Node], *, now_s: float) -> set[str]:
+        match event:
+            case Listed():
+                return self.nodes.list(event.items, now_s=now_s)
+            case Upserted():
+                return self.nodes.put(event.object, now_s=now_s)
+            case _:
+                return self.nodes.drop(event.object.metadata.name)
+
+    def _fold_cidr(self, event: WatchEvent[ServiceCIDR]) -> set[Thing]:
+        match event:
+            case Listed():
+                self.ranges.list(event.items)
+            case Upserted():
+                self.ranges.put(event.object)
+            case _:
+                self.ranges.drop(event.object)
+        self._ranges_changed()
+        return set()

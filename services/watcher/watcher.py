@@ -1,0 +1,269 @@
+"""The watcher, put together: follow the cluster, keep the stream equal to it, renew the lease."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+import heliograph
+from heliograph.announce.announcer import Announcer, Origin
+from heliograph.announce.reading import read_stream
+from heliograph.bus import (
+    Connection,
+    StreamSettings,
+    ensure_stream,
+)
+from heliograph.clock import now_ns
+from heliograph.contract.messages import ClusterAnnounced, Message
+from heliograph.contract.names import ClusterId, parse_cluster_id
+from heliograph.contract.subjects import Kind, Subject, stream_name, stream_subjects
+from heliograph.errors import HeliographError, RetryableError
+from heliograph.kube.client import KubeClient
+from heliograph.kube.events import EventRecorder
+from heliograph.kube.objects import SERVICES, Service
+from heliograph.metrics import Metrics
+from heliograph.telemetry import Telemetry
+from services.watcher.announce import Announcement, NotExported, announce_service
+from services.watcher.feedback import RoundTrips
+from services.watcher.identity import claim_id, cluster_uid
+from services.watcher.nodes import join_ranges
+from services.watcher.settings import WatcherSettings
+from services.watcher.table import NodeName, ServiceKey
+from services.watcher.watch import ClusterTables, Thing
+
+KINDS: Final = (Kind.NODE, Kind.SERVICE, Kind.ENDPOINTS)
+"""What the watcher alone publishes, and keeps a digest of."""
+
+_FIRST_LEASE_S: Final = 0.05
+"""How often the lease is renewed until the stream is complete: importers wait for its digest."""
+
+_log = structlog.get_logger()
+
+
+class Watcher:
+    """Publishes what one cluster offers, until cancelled.
+
+    Attributes:
+        synced: Set once the stream was compared with the cluster for the first time.
+    """
+
+    def __init__(
+        self,
+        settings: WatcherSettings,
+        client: KubeClient,
+        connection: Connection,
+        *,
+        telemetry: Telemetry,
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._cluster: ClusterId = parse_cluster_id(settings.cluster)
+        self._client, self._uid = client, ""
+        self._connection = connection
+        self._telemetry = telemetry
+        self._metrics = metrics
+        self._recorder = EventRecorder(client, "watcher")
+        self._lease_due = asyncio.Event()
+        self._tables = ClusterTables(
+            client,
+            node_grace_s=settings.node_grace_s,
+            touched=self._on_touched,
+            ranges_changed=self._lease_due.set,
+        )
+
+        self._announcer: Announcer | None = None
+        self._doubt = asyncio.Event()
+        self._refused: dict[ServiceKey, NotExported] = {}
+        self.synced = asyncio.Event()
+        self._confirmed = asyncio.Event()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the stream follows the cluster right now."""
+        return self.synced.is_set() and self._tables.alive and self._connection.connected
+
+    async def run(self) -> None:
+        """Run until cancelled; what is on its way then, the next incarnation publishes."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._tables.follow())
+            tasks.create_task(self._recorder.run())
+            self._uid = await cluster_uid(self._client)
+            await self._tables.listed.wait()
+            await self._ensure_stream()
+            lease_s = self._settings.lease_s
+            await claim_id(self._connection, self._cluster, self._uid, lease_s=lease_s)
+            round_trips = RoundTrips(self._metrics)
+            await round_trips.listen(self._connection, self._cluster)
+            reading = await read_stream(self._connection, self._cluster, KINDS)
+            self._tables.remember(reading.live)
+            announcer = self._announcer = Announcer(
+                self._connection,
+                reading,
+                telemetry=self._telemetry,
+                metrics=self._metrics,
+                on_doubt=self._on_doubt,
+                on_sent=round_trips.sent,
+            )
+            self._announce_all()
+            tasks.create_task(announcer.publisher.run())
+            tasks.create_task(self._renew_lease(announcer))
+            tasks.create_task(self._expire_nodes())
+            await self._compare(announcer)
+
+    async def caught_up(self) -> None:
+        """Wait until the stream holds what the cluster offers, and a digest says so."""
+        await self._confirmed.wait()
+
+    def _on_touched(self, things: set[Thing], seen_at_ns: int) -> None:
+        """Announce what a watch event touched, in a trace of its own."""
+        if self._announcer is None or not things:
+            return  # everything is announced once all is listed
+        span = self._telemetry.deferred("watch", start_ns=seen_at_ns)
+        self._announce(things, Origin(seen_at_ns=seen_at_ns, span=span))
+        span.end()
+
+    def _on_doubt(self, reason: str) -> None:
+        _log.info("stream in doubt", cluster=self._cluster, reason=reason)
+        self._doubt.set()
+
+    def _announce_all(self) -> None:
+        """Announce everything, and withdraw what the stream holds beyond that."""
+        assert self._announcer is not None  # noqa: S101 - run() made it
+        origin = Origin(seen_at_ns=now_ns(), live=False)
+        for thing in self._tables.things() | self._announced_things():
+            self._announce({thing}, origin)
+        self._announcer.withdraw_leftovers(origin)
+        self.synced.set()
+
+    def _announced_things(self) -> set[Thing]:
+        things = self._announcer.things() if self._announcer else ()
+        return {t if isinstance(t, ServiceKey) else NodeName(str(t)) for t in things}
+
+    def _announce(self, things: Iterable[Thing], origin: Origin) -> None:
+        assert self._announcer is not None  # noqa: S101 - run() made it
+        for thing in things:
+            if isinstance(thing, ServiceKey):
+                self._announcer.announce(thing, self._service_messages(thing), origin)
+            else:
+                self._announcer.announce(thing, self._node_messages(thing), origin)
+
+    def _service_messages(self, key: ServiceKey) -> dict[Subject, Message]:
+        service = self._tables.services.service(key)
+        if service is None:
+            self._lift_refusal(key)
+            self._recorder.forget(key.namespace, key.name)
+            return {}
+        slices = self._tables.services.slices(key)
+        result = announce_service(self._cluster, service, slices)
+        match result:
+            case Announcement():
+                self._lift_refusal(key)
+                self._tell(key, service, result.warnings)
+                return dict(result.messages)
+            case NotExported():
+                self._refuse(key, service, result)
+                return {}
+            case None:
+                self._lift_refusal(key)
+                return {}
+
+    def _node_messages(self, name: NodeName) -> dict[Subject, Message]:
+        announced = self._tables.nodes.announced(name)
+        if announced is None:
+            return {}
+        return {Subject(cluster=self._cluster, kind=Kind.NODE, name=name): announced}
+
+    def _refuse(self, key: ServiceKey, service: Service, refused: NotExported) -> None:
+        if self._refused.get(key) == refused:
+            return
+        self._lift_refusal(key)
+        self._refused[key] = refused
+        self._metrics.refusals.labels(self._cluster, refused.reason).inc()
+        _log.warning("service not exported", cluster=self._cluster, reason=refused.message)
+        self._warn(service, refused)
+
+    def _lift_refusal(self, key: ServiceKey) -> None:
+        refused = self._refused.pop(key, None)
+        if refused is not None:
+            self._metrics.refusals.labels(self._cluster, refused.reason).dec()
+            self._recorder.forget(key.namespace, key.name)
+
+    def _tell(self, key: ServiceKey, service: Service, warnings: Sequence[NotExported]) -> None:
+        """Warn once of each; what is mended and broken again is told again."""
+        if not warnings:
+            self._recorder.forget(key.namespace, key.name)
+        for warning in warnings:
+            self._warn(service, warning)
+
+    def _warn(self, service: Service, why: NotExported) -> None:
+        self._recorder.record(SERVICES, service, "Warning", (why.reason, why.message))
+
+    async def _ensure_stream(self) -> None:
+        """Create the stream if that is ours to do; wait for it otherwise."""
+        if not self._settings.create_stream:
+            return
+        settings = StreamSettings(
+            name=stream_name(self._cluster),
+            subjects=stream_subjects(self._cluster),
+            replicas=self._settings.stream_replicas,
+        )
+        while True:
+            try:
+                await ensure_stream(self._connection, settings)
+            except RetryableError as error:
+                _log.warning("stream not created yet", cluster=self._cluster, error=str(error))
+                await asyncio.sleep(0.2)
+            else:
+                return
+
+    async def _compare(self, announcer: Announcer) -> None:
+        """Compare cluster and stream on every doubt, and from time to time; for ever."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.compare_s):
+                    await self._doubt.wait()
+            self._doubt.clear()
+            await self._ensure_stream()
+            await announcer.compare()
+            self._announce_all()
+
+    async def _renew_lease(self, announcer: Announcer) -> None:
+        while True:
+            try:
+                if await announcer.renew_lease(self._cluster_message()):
+                    self._confirmed.set()
+            except HeliographError as error:
+                _log.warning("lease not renewed", cluster=self._cluster, error=str(error))
+            await self._next_lease()
+
+    async def _next_lease(self) -> None:
+        """Wait until the lease is to be renewed: by time, or because the ranges changed."""
+        period_s = self._settings.lease_period_s if self._confirmed.is_set() else _FIRST_LEASE_S
+        with suppress(TimeoutError):
+            async with asyncio.timeout(period_s):
+                await self._lease_due.wait()
+        self._lease_due.clear()
+
+    def _cluster_message(self) -> ClusterAnnounced:
+        nodes, settings = self._tables.nodes, self._settings
+        return ClusterAnnounced(
+            uid=self._uid,
+            service_cidrs=join_ranges(settings.service_cidrs or self._tables.ranges.cidrs()),
+            pod_cidrs=join_ranges(settings.pod_cidrs) or nodes.pod_cidrs(),
+            peering="kilo" if nodes.names() else "none",
+            version=heliograph.__version__,
+            lease_s=settings.lease_s,
+        )
+
+    async def _expire_nodes(self) -> None:
+        """Withdraw nodes whose agent went silent: no event says that."""
+        while True:
+            await asyncio.sleep(1.0)
+            now_s = time.time()
+            expired: set[Thing] = {NodeName(n) for n in self._tables.nodes.expire(now_s=now_s)}
+            self._on_touched(expired, now_ns())
