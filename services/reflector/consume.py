@@ -1,0 +1,243 @@
+"""Reads the streams of the exporting clusters into their tables."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import aclosing, suppress
+
+import msgspec
+import structlog
+
+from heliograph.bus import (
+    Connection,
+    Consumer,
+    ConsumerSettings,
+    Delivery,
+    Interrupted,
+    SnapshotBegun,
+    SnapshotComplete,
+    stream_names,
+)
+from heliograph.bus import (
+    Message as BusMessage,
+)
+from heliograph.clock import now_ns, parse_rfc3339
+from heliograph.contract.headers import OBSERVED_AT, TRACEPARENT, epoch_of
+from heliograph.contract.messages import MalformedMessage, decode
+from heliograph.contract.names import ClusterId, is_dns_label
+from heliograph.contract.subjects import (
+    STREAM_PREFIX,
+    Kind,
+    MalformedSubject,
+    Subject,
+    all_clusters_filter,
+    kind_filter,
+    parse_subject,
+    stream_name,
+)
+from heliograph.errors import HeliographError, RetryableError, TerminalError
+from heliograph.metrics import Metrics
+from services.reflector.table import KINDS, ImportTable, ServiceKey, StaleEpoch
+
+_DISCOVERY_S = 5.0
+_log = structlog.get_logger()
+
+
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
+    """The message that made a mirror be looked at.
+
+    Attributes:
+        subject: What it is about, and whose it is.
+        observed_at_ns: When the exporting cluster's watcher saw the change, its clock.
+        traceparent: The span of its publication; empty if there was none.
+        event_id: Which publication it was (`ce-id`).
+        live: Whether it came as a change, and not with a replay.
+    """
+
+    subject: Subject
+    observed_at_ns: int
+    traceparent: str
+    event_id: str
+    live: bool
+
+
+class ForeignMessage(TerminalError):
+    """A message in the stream of one cluster, under the subject of another."""
+
+
+class ImportBus(msgspec.Struct, frozen=True, kw_only=True):
+    """A bus to import from.
+
+    Attributes:
+        connection: The connection to it.
+        clusters: The clusters whose streams are there; empty to look for them.
+    """
+
+    connection: Connection
+    clusters: tuple[ClusterId, ...] = ()
+
+
+Touched = Callable[[set[ServiceKey], Cause | None], None]
+
+
+class Importer:
+    """Reads the stream of one exporting cluster, for ever.
+
+    Attributes:
+        table: What the cluster exports.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        cluster: ClusterId,
+        *,
+        metrics: Metrics,
+        touched: Touched,
+        completed: Callable[[ClusterId], None],
+    ) -> None:
+        self.table = ImportTable(cluster)
+        self._cluster = cluster
+        self._metrics = metrics
+        self._touched = touched
+        self._completed = completed
+        self._logged: set[str] = set()
+        self._consumer = Consumer(
+            connection,
+            ConsumerSettings(
+                stream=stream_name(cluster),
+                filter_subjects=tuple(kind_filter(cluster, k) for k in (Kind.CLUSTER, *KINDS)),
+                name_prefix="reflector",
+            ),
+        )
+
+    async def run(self) -> None:
+        """Fold everything that comes; replay the stream on any doubt."""
+        async with aclosing(self._consumer.events()) as events:
+            async for event in events:
+                match event:
+                    case SnapshotBegun():
+                        self.table.begin_replay()
+                    case Delivery():
+                        self._take(event)
+                    case SnapshotComplete():
+                        self._fold(self.table.end_replay, None)
+                    case Interrupted():
+                        self._metrics.resyncs.labels(self._cluster).inc()
+                        _log.info("replaying", exporting=self._cluster, reason=event.reason)
+
+    def _take(self, delivery: Delivery) -> None:
+        """Fold one message; one that cannot be used is counted, logged once, and harmless."""
+        try:
+            self._fold_delivery(self._subject(delivery), delivery)
+        except (MalformedSubject, MalformedMessage, ForeignMessage, StaleEpoch) as error:
+            self._reject(error)
+        if self.table.doubtful:
+            self._consumer.resync("the digest of what was consumed is not the published one")
+
+    def _fold_delivery(self, subject: Subject, delivery: Delivery) -> None:
+        epoch = epoch_of(delivery.headers) or 0
+        try:
+            message = decode(subject, delivery.payload)
+        except MalformedMessage:
+            self.table.fold_unreadable(subject, delivery.payload, epoch)
+            raise
+        cause = _cause(subject, delivery)
+        self._fold(lambda: self.table.fold(subject, message, delivery.payload, epoch), cause)
+
+    def _subject(self, delivery: Delivery) -> Subject:
+        """Return the subject; whoever may write into this stream speaks for its cluster only."""
+        subject = parse_subject(delivery.subject)
+        if subject.cluster != self._cluster:
+            raise ForeignMessage(f"{subject} is in the stream of cluster {self._cluster}")
+        return subject
+
+    def _fold(self, fold: Callable[[], set[ServiceKey]], cause: Cause | None) -> None:
+        complete = self.table.complete
+        touched = fold()
+        if touched:
+            self._touched(touched, cause)
+        if self.table.complete and not complete:
+            _log.info("replay confirmed", exporting=self._cluster, services=self.table.size)
+            self._completed(self._cluster)
+        self._metrics.table.labels(f"exports/{self._cluster}").set(self.table.size)
+
+    def _reject(self, error: HeliographError) -> None:
+        reason = type(error).__name__
+        self._metrics.rejected.labels(self._cluster, reason).inc()
+        if reason not in self._logged:
+            self._logged.add(reason)
+            _log.warning(
+                "message rejected", exporting=self._cluster, reason=reason, error=str(error)
+            )
+
+
+Found = Callable[[Connection, ClusterId], None]
+
+
+class Discovery:
+    """Tells of every cluster that has a stream on a bus, and of new ones within moments."""
+
+    def __init__(self, bus: ImportBus, *, found: Found) -> None:
+        self._bus = bus
+        self._found = found
+        self._known: set[str] = set()
+        self._refused = ""
+        self._heard = asyncio.Event()
+
+    async def run(self) -> None:
+        """Tell of the configured clusters, or of all that come up; for ever in that case."""
+        if self._bus.clusters:
+            self._tell(self._bus.clusters)
+            return
+        leases = all_clusters_filter(Kind.CLUSTER)
+        subscription = await self._bus.connection.subscribe(leases, self._on_lease)
+        try:
+            while True:
+                self._tell(await self._clusters())
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_DISCOVERY_S):
+                        await self._heard.wait()
+                self._heard.clear()
+        finally:
+            await subscription.unsubscribe()
+
+    def _on_lease(self, message: BusMessage) -> None:
+        """Look at once when a cluster speaks that is not known."""
+        if message.subject.split(".")[2] not in self._known:
+            self._heard.set()
+
+    async def _clusters(self) -> tuple[ClusterId, ...]:
+        """Return the clusters that have a stream; none while the bus does not say."""
+        try:
+            names = await stream_names(self._bus.connection, all_clusters_filter(Kind.CLUSTER))
+        except HeliographError as error:
+            self._log_refusal(error)
+            return ()
+        self._refused = ""
+        ids = (n.removeprefix(STREAM_PREFIX) for n in names if n.startswith(STREAM_PREFIX))
+        return tuple(ClusterId(name) for name in ids if is_dns_label(name))
+
+    def _log_refusal(self, error: HeliographError) -> None:
+        """Log what waiting does not mend, once; other buses go on meanwhile."""
+        if not isinstance(error, RetryableError) and str(error) != self._refused:
+            self._refused = str(error)
+            _log.error("clusters of a bus cannot be listed", error=self._refused)
+
+    def _tell(self, clusters: Iterable[ClusterId]) -> None:
+        for cluster in clusters:
+            if cluster not in self._known:
+                self._known.add(cluster)
+                self._found(self._bus.connection, cluster)
+
+
+def _cause(subject: Subject, delivery: Delivery) -> Cause:
+    observed_at_ns = parse_rfc3339(delivery.headers.get(OBSERVED_AT, ""))
+    return Cause(
+        subject=subject,
+        observed_at_ns=now_ns() if observed_at_ns is None else observed_at_ns,
+        traceparent=delivery.headers.get(TRACEPARENT, ""),
+        event_id=delivery.headers.get("ce-id", ""),
+        live=not delivery.in_snapshot,
+    )

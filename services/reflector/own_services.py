@@ -1,0 +1,92 @@
+"""The importing cluster's Services: our mirrors, and what others have of the same names. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+from typing_extensions import override
+
+from heliograph.kube.objects import ObjectMeta, Service
+from heliograph.marks import is_ours
+from services.reflector.own_objects import OwnObjects
+from services.reflector.table import ServiceKey
+
+
+class Foreign(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A Service that somebody else owns.
+
+    Attributes:
+        owner: Who wrote it, as far as the API server knows.
+        metadata: Which object it is, in which version.
+    """
+
+    owner: str
+    metadata: ObjectMeta
+
+
+class OwnServices(OwnObjects[Service]):
+    """All Services of the importing cluster, whoever owns them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ours: dict[ServiceKey, Service] = {}
+        self._foreign: dict[ServiceKey, Foreign] = {}
+
+    def ours(self, key: ServiceKey) -> Service | None:
+        """Return the Service, if it is ours."""
+        return self._ours.get(key)
+
+    def foreign(self, key: ServiceKey) -> Foreign | None:
+        """Return the Service, if it is somebody else's."""
+        return self._foreign.get(key)
+
+    def keys(self) -> Iterator[ServiceKey]:
+        """Yield the names of our Services."""
+        return iter(self._ours)
+
+    def __contains__(self, key: ServiceKey) -> bool:
+        return key in self._ours
+
+    @override
+    def _store(self, obj: Service) -> set[ServiceKey]:
+        self._forget(obj.metadata)
+        key = _key(obj.metadata)
+        if is_ours(obj):
+            self._ours[key] = obj
+        else:
+            self._foreign[key] = Foreign(owner=_owner(obj), metadata=_bare(obj.metadata))
+        return {key}
+
+    @override
+    def _forget(self, metadata: ObjectMeta) -> set[ServiceKey]:
+        key = _key(metadata)
+        self._ours.pop(key, None)
+        self._foreign.pop(key, None)
+        return {key}
+
+    @override
+    def _clear(self) -> set[ServiceKey]:
+        known = {*self._ours, *self._foreign}
+        self._ours, self._foreign = {}, {}
+        return known
+
+
+def _key(metadata: ObjectMeta) -> ServiceKey:
+    return ServiceKey(metadata.namespace, metadata.name)
+
+
+def _bare(metadata: ObjectMeta) -> ObjectMeta:
+    """Return which object it is, in which version: all that is kept of what is not ours."""
+    return ObjectMeta(
+        name=metadata.name,
+        namespace=metadata.namespace,
+        uid=metadata.uid,
+        resource_version=metadata.resource_version,
+    )
+
+
+def _owner(service: Service) -> str:
+    """Return who wrote a foreign Service last, as far as the API server knows."""
+    managers = [entry.manager for entry in service.metadata.managed_fields if entry.manager]
+    return managers[-1] if managers else "unknown"

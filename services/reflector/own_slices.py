@@ -1,0 +1,87 @@
+"""The importing cluster's EndpointSlices, as far as they concern mirrors. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from typing_extensions import override
+
+from heliograph.kube.objects import FIELD_MANAGER, EndpointSlice, ObjectMeta
+from heliograph.marks import SERVICE_NAME_LABEL, SLICE_MANAGED_BY_LABEL, SLICE_MANAGER, is_ours
+from services.reflector.expectations import Place
+from services.reflector.own_objects import OwnObjects
+from services.reflector.table import ServiceKey
+
+_CONTROLLERS: Final = (
+    "endpointslice-controller.k8s.io",
+    "endpointslicemirroring-controller.k8s.io",
+)
+
+
+class OwnSlices(OwnObjects[EndpointSlice]):
+    """The slices that are ours, that were adopted, or that controllers left on our mirrors.
+
+    One of ours that lost its Service's name is kept under the empty name: there nothing is wanted,
+    so it is deleted, and makes room for the one that is missing.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._slices: dict[ServiceKey, dict[str, EndpointSlice]] = {}
+        self._service_of: dict[Place, ServiceKey] = {}
+
+    def of(self, key: ServiceKey) -> Mapping[str, EndpointSlice]:
+        """Return the slices that bear a Service's name, by their own."""
+        return self._slices.get(key, {})
+
+    def keys(self) -> Iterator[ServiceKey]:
+        """Yield the names of the Services that have slices."""
+        return iter(self._slices)
+
+    def __contains__(self, key: ServiceKey) -> bool:
+        return key in self._slices
+
+    @override
+    def _store(self, obj: EndpointSlice) -> set[ServiceKey]:
+        touched = self._forget(obj.metadata)
+        if not concerns_us(obj):
+            return touched
+        where = obj.metadata
+        key = ServiceKey(where.namespace, where.labels.get(SERVICE_NAME_LABEL, ""))
+        self._slices.setdefault(key, {})[where.name] = obj
+        self._service_of[where.namespace, where.name] = key
+        return touched | {key}
+
+    @override
+    def _forget(self, metadata: ObjectMeta) -> set[ServiceKey]:
+        key = self._service_of.pop((metadata.namespace, metadata.name), None)
+        if key is None:
+            return set()
+        siblings = self._slices[key]
+        del siblings[metadata.name]
+        if not siblings:
+            del self._slices[key]
+        return {key}
+
+    @override
+    def _clear(self) -> set[ServiceKey]:
+        known = set(self._slices)
+        self._slices, self._service_of = {}, {}
+        return known
+
+
+def is_mirrored(item: EndpointSlice) -> bool:
+    """Tell whether we made the slice for a mirror, even if it has lost our label since."""
+    managed = item.metadata.labels.get(SLICE_MANAGED_BY_LABEL) == SLICE_MANAGER
+    return managed and any(e.manager == FIELD_MANAGER for e in item.metadata.managed_fields)
+
+
+def concerns_us(item: EndpointSlice) -> bool:
+    """Tell whether a slice is ours, adopted, or left by a controller.
+
+    Controllers copy the labels of a Service to the slices that they make for it, so these carry
+    our label as well: only such are watched.
+    """
+    managed_by = item.metadata.labels.get(SLICE_MANAGED_BY_LABEL)
+    return is_mirrored(item) or is_ours(item) or managed_by in _CONTROLLERS

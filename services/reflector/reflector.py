@@ -1,0 +1,211 @@
+"""The reflector, put together: consume exports, follow the own cluster, plan, apply."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import structlog
+
+from heliograph.bus import Connection
+from heliograph.contract.names import ClusterId, parse_cluster_id
+from heliograph.contract.subjects import Kind
+from heliograph.errors import HeliographError, RetryableError
+from heliograph.kube.client import KubeClient
+from heliograph.kube.errors import Busy, Forbidden, Invalid, Unauthorized
+from heliograph.metrics import Metrics
+from heliograph.telemetry import Telemetry
+from services.reflector.apply import STALE, Applier
+from services.reflector.consume import Cause, Discovery, Found, ImportBus, Importer
+from services.reflector.namespaces import NamespaceSweeper
+from services.reflector.operations import Plan
+from services.reflector.picture import Picture
+from services.reflector.queue import Queue
+from services.reflector.refusals import RefusalBoard
+from services.reflector.settings import ReflectorSettings
+from services.reflector.table import ServiceKey
+from services.reflector.waiting import Waiting
+from services.reflector.watch import OwnWatch
+
+_PASSES: Final = 8
+"""How often one mirror is planned anew at once: recreation takes two passes, a conflict another."""
+
+_MISSING_RIGHT_S: Final = 30.0
+_LOOK_S: Final = 0.02
+_log = structlog.get_logger()
+
+
+class Unsettled(RetryableError):
+    """A mirror was still not as planned after several passes: somebody else works on it."""
+
+    def __init__(self, key: ServiceKey) -> None:
+        super().__init__(f"Service {key} changes while it is being written; trying again later")
+
+
+class Reflector:
+    """Keeps the mirrors of one cluster, until cancelled."""
+
+    def __init__(
+        self,
+        settings: ReflectorSettings,
+        client: KubeClient,
+        *,
+        home: Connection,
+        buses: Sequence[ImportBus],
+        telemetry: Telemetry,
+        metrics: Metrics,
+    ) -> None:
+        """Prepare; `home` is the own cluster's bus, `buses` those of the exporting clusters."""
+        self._settings = settings
+        self._importing: ClusterId = parse_cluster_id(settings.cluster)
+        self._buses = buses
+        self._telemetry, self._metrics = telemetry, metrics
+        self._picture = Picture(self._importing, settings)
+        self._queue = Queue()
+        self._importers: dict[ClusterId, Importer] = {}
+        self._waiting = Waiting(self._importing, telemetry, metrics)
+        self._refusals = RefusalBoard(
+            self._importing, home, client, telemetry=telemetry, metrics=metrics
+        )
+        self._applier = Applier(client, self._picture.own, metrics)
+        self._sweeper = NamespaceSweeper(client, self._picture.unneeded_namespaces, metrics)
+        self._watch = OwnWatch(
+            client,
+            self._picture.own,
+            touched=self._on_own,
+            namespaces_changed=self._on_namespaces,
+            families_changed=lambda: self._look_at(self._picture.keys()),
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether the own cluster is followed, and every known export was confirmed."""
+        confirmed = all(importer.table.complete for importer in self._importers.values())
+        return self._watch.alive and confirmed
+
+    def refused(self, namespace: str, name: str) -> tuple[str, ...]:
+        """Return the reasons why a Service is not mirrored, or not wholly."""
+        standing = self._refusals.standing(ServiceKey(namespace, name))
+        return tuple(refusal.reason for refusal in standing)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits, is written, or waits for another attempt."""
+        return self.ready and not len(self._queue) and not self._queue.retrying
+
+    async def caught_up(self) -> None:
+        """Wait until exports are known and confirmed, and every mirror is as it should be."""
+        while not (self._importers and self.idle):  # noqa: ASYNC110 - nothing tells of idleness
+            await asyncio.sleep(_LOOK_S)
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._watch.follow())
+                tasks.create_task(self._refusals.run(self.caught_up))
+                if self._settings.create_namespaces:
+                    tasks.create_task(self._sweeper.run())
+                found = self._starter(tasks)
+                for bus in self._buses:
+                    tasks.create_task(Discovery(bus, found=found).run())
+                await self._watch.listed.wait()
+                for _ in range(self._settings.writes_in_flight):
+                    tasks.create_task(self._work())
+        finally:
+            self._queue.close()
+            self._waiting.close()
+
+    def _starter(self, tasks: asyncio.TaskGroup) -> Found:
+        """Return what begins to import from a cluster, once."""
+
+        def start(connection: Connection, cluster: ClusterId) -> None:
+            if cluster == self._importing or cluster in self._importers:
+                return
+            importer = Importer(
+                connection,
+                cluster,
+                metrics=self._metrics,
+                touched=lambda keys, cause: self._on_export(connection, keys, cause),
+                completed=lambda exporting: self._look_at(self._picture.keys_from(exporting)),
+            )
+            self._importers[cluster] = importer
+            self._picture.exports[cluster] = importer.table
+            tasks.create_task(importer.run())
+
+        return start
+
+    def _on_export(
+        self, connection: Connection, keys: set[ServiceKey], cause: Cause | None
+    ) -> None:
+        for key in keys:
+            if cause is not None and cause.subject.kind is not Kind.CLUSTER:
+                self._waiting.expect(key, connection, cause)
+            self._queue.add(key, live=cause is not None and cause.live)
+
+    def _on_own(self, keys: set[ServiceKey], *, live: bool) -> None:
+        """Look at what changed here, but for Services that nobody mirrors."""
+        for key in keys:
+            if self._picture.concerns(key) or self._refusals.standing(key):
+                self._queue.add(key, live=live)
+
+    def _on_namespaces(self, names: set[str]) -> None:
+        if names:
+            self._look_at(self._picture.keys_in(names))
+
+    def _look_at(self, keys: Iterable[ServiceKey]) -> None:
+        for key in keys:
+            self._queue.add(key, live=False)
+
+    async def _work(self) -> None:
+        """Bring one mirror after another to what it should be; for ever."""
+        while True:
+            key = await self._queue.get()
+            try:
+                await self._reconcile(key)
+            except Invalid as error:
+                await self._reject(key, error)
+            except HeliographError as error:
+                self._defer(key, error)
+            else:
+                self._queue.done(key)
+            self._metrics.retries.set(self._queue.retrying)
+
+    async def _reject(self, key: ServiceKey, error: Invalid) -> None:
+        """Leave a mirror that the API server does not take, until something about it changes."""
+        self._refusals.rejected(key, self._picture.exporting(key), error)
+        await self._waiting.settle(key, self._refusals.standing(key))
+        self._queue.done(key)
+
+    def _defer(self, key: ServiceKey, error: HeliographError) -> None:
+        """Try again later; slowly where people must act first."""
+        if isinstance(error, Forbidden | Unauthorized):
+            _log.error("missing right", importing=self._importing, error=str(error))
+            self._queue.failed(key, after_s=_MISSING_RIGHT_S)
+            return
+        _log.info("mirror deferred", importing=self._importing, error=str(error))
+        self._queue.failed(key, after_s=error.retry_after_s if isinstance(error, Busy) else 0)
+
+    async def _reconcile(self, key: ServiceKey) -> None:
+        """Plan and apply until nothing is left to do."""
+        for _ in range(_PASSES):
+            plan = self._picture.plan(key)
+            if not plan.operations:
+                self._refusals.put(key, plan.refusals, self._picture.own.mirror(key).foreign)
+                await self._waiting.settle(key, plan.refusals)
+                if not self._picture.concerns(key):
+                    self._sweeper.look()
+                return
+            await self._apply(key, plan)
+        raise Unsettled(key)
+
+    async def _apply(self, key: ServiceKey, plan: Plan) -> None:
+        span = self._telemetry.start("apply", parent=self._waiting.traceparent(key))
+        span.note(heliograph_operations=len(plan.operations))
+        try:
+            await self._applier.apply(plan.operations)
+        except STALE as error:
+            span.fail(type(error).__name__)  # what stands there was read: plan again
+        finally:
+            span.end()

@@ -1,0 +1,35 @@
+"""Settings of the reflector."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+
+PRIVATE_RANGES: Final = (
+    *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"),  # RFC 1918
+    "100.64.0.0/10",  # RFC 6598
+    "fc00::/7",  # RFC 4193
+)
+
+
+class ReflectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the reflector of one cluster needs to know; `cluster` only has no default.
+
+    Attributes:
+        cluster: Id of the cluster: one DNS label.
+        import_from: Clusters to import from, as CLUSTER, or CLUSTER=URL for one with a bus of its
+            own; without it, all that the own cluster's bus knows.
+        create_namespaces: Whether to create namespaces that mirrors need. Those are removed again
+            once nothing is left in them.
+        denied_namespaces: Namespaces that nobody may export into, with '*' as wildcard.
+        admitted_ranges: Addresses outside of these ranges are never written into a slice.
+        writes_in_flight: How many mirrors are written at the same time.
+    """
+
+    cluster: str
+    import_from: tuple[str, ...] = ()
+    create_namespaces: bool = False
+    denied_namespaces: tuple[str, ...] = ("kube-*",)
+    admitted_ranges: tuple[str, ...] = PRIVATE_RANGES
+    writes_in_flight: Annotated[int, msgspec.Meta(ge=1, le=256)] = 32

@@ -1,0 +1,106 @@
+"""Who waits for a mirror: the messages that made it be looked at, and what they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+
+import msgspec
+
+from heliograph.bus import Connection
+from heliograph.clock import now_ns
+from heliograph.contract.messages import Feedback, encode_feedback
+from heliograph.contract.names import ClusterId
+from heliograph.contract.subjects import feedback_subject
+from heliograph.errors import HeliographError
+from heliograph.metrics import Metrics
+from heliograph.telemetry import Span, Telemetry
+from services.reflector.consume import Cause
+from services.reflector.mirror import Refusal
+from services.reflector.table import ServiceKey
+
+_NS = 1e9
+
+
+class Pending(msgspec.Struct, frozen=True, kw_only=True):
+    """One message that is not carried out yet.
+
+    Attributes:
+        cause: The message.
+        connection: The bus that it came from.
+        span: Its processing.
+        since_ns: When it was delivered, nanoseconds since the Unix epoch.
+    """
+
+    cause: Cause
+    connection: Connection
+    span: Span
+    since_ns: int
+
+
+class Waiting:
+    """The messages that wait, by mirror and exporting cluster; a newer one replaces an older."""
+
+    def __init__(self, importing: ClusterId, telemetry: Telemetry, metrics: Metrics) -> None:
+        self._importing = importing
+        self._telemetry = telemetry
+        self._metrics = metrics
+        self._pending: dict[ServiceKey, dict[ClusterId, Pending]] = {}
+
+    def expect(self, key: ServiceKey, connection: Connection, cause: Cause) -> None:
+        """Remember a message until the mirror is in place."""
+        waiting = self._pending.setdefault(key, {})
+        superseded = waiting.pop(cause.subject.cluster, None)
+        if superseded is not None:
+            superseded.span.end()
+        span = self._telemetry.start(
+            f"process {cause.subject.kind}",
+            parent=cause.traceparent if cause.live else "",
+            link="" if cause.live else cause.traceparent,
+            attributes={
+                "messaging.system": "nats",
+                "messaging.destination.name": str(cause.subject),
+                "heliograph.importing": self._importing,
+            },
+        )
+        waiting[cause.subject.cluster] = Pending(
+            cause=cause, connection=connection, span=span, since_ns=now_ns()
+        )
+
+    def traceparent(self, key: ServiceKey) -> str:
+        """Return the span that writes for this mirror belong to; empty if nobody waits."""
+        waiting = self._pending.get(key)
+        return next(iter(waiting.values())).span.traceparent if waiting else ""
+
+    async def settle(self, key: ServiceKey, refusals: Iterable[Refusal]) -> None:
+        """Tell those who wait that the mirror is as it should be, or why it is not."""
+        refused = {refusal.exporting for refusal in refusals}
+        for exporting, pending in self._pending.pop(key, {}).items():
+            pending.span.end()
+            if pending.cause.live:
+                self._observe(pending.cause)
+                await self._send(pending, refused=exporting in refused)
+
+    def close(self) -> None:
+        """Tell nobody; the work on these messages ends here."""
+        for waiting in self._pending.values():
+            for pending in waiting.values():
+                pending.span.end()
+        self._pending.clear()
+
+    def _observe(self, cause: Cause) -> None:
+        elapsed_s = max(0, now_ns() - cause.observed_at_ns) / _NS
+        subject = cause.subject
+        histogram = self._metrics.propagation
+        histogram.labels(subject.cluster, self._importing, subject.kind).observe(elapsed_s)
+
+    async def _send(self, pending: Pending, *, refused: bool) -> None:
+        """Send feedback, at most once: it is a courtesy, and nothing depends on it."""
+        feedback = Feedback(
+            event_id=pending.cause.event_id,
+            outcome="refused" if refused else "applied",
+            seconds=(now_ns() - pending.since_ns) / _NS,
+        )
+        subject = feedback_subject(self._importing, pending.cause.subject)
+        with suppress(HeliographError):
+            await pending.connection.publish(subject, encode_feedback(feedback))
