@@ -1,0 +1,328 @@
+"""The commands, each a thin layer over one function of the programs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import msgspec
+from cyclopts import App, CycloptsError, Parameter
+
+import heliograph
+from heliograph import logs, program, settings
+from heliograph.cli.flags import with_flags
+from heliograph.contract.messages import EndpointsMode
+from heliograph.errors import HeliographError, InputError
+from heliograph.run.settings import ProgramSettings
+from services.reflector.settings import ReflectorSettings
+from services.watcher.settings import WatcherSettings
+
+if TYPE_CHECKING:
+    from heliograph.kube.client import KubeClient
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+app = App(
+    name="heliograph",
+    default_parameter=Parameter(negative_iterable=()),
+    version=heliograph.__version__,
+    help="Independent Kubernetes clusters use each other's Services as if they were their own.",
+)
+
+Once = Annotated[bool, Parameter(help="Stop when everything is as it should be.", negative="")]
+DryRun = Annotated[
+    bool, Parameter(help="Print what would be done, do nothing, and stop.", negative="")
+]
+ServiceArgument = Annotated[str, Parameter(help="The Service, as NAMESPACE/NAME.")]
+OneKubeconfig = Annotated[
+    str | None,
+    Parameter(help="PATH or PATH@CONTEXT [default: $KUBECONFIG, else ~/.kube/config]."),
+]
+
+
+def main() -> None:
+    """Run the command line; end the process with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; return the exit code."""
+    logs.configure()
+    try:
+        outcome = app(
+            arguments, exit_on_error=False, print_error=False, result_action="return_value"
+        )
+    except CycloptsError as error:
+        message = " ".join(str(error).split())
+        return program.explain(InputError(f"{message} See 'heliograph --help'."))
+    except HeliographError as error:
+        return program.explain(error)
+    return outcome if isinstance(outcome, int) else 0
+
+
+@app.command(name="watcher")
+@with_flags(WatcherSettings, ProgramSettings)
+def watcher(*, once: Once = False, dry_run: DryRun = False, **flags: Any) -> int:  # noqa: ANN401 - see with_flags
+    """Publish what one cluster offers: its nodes, and the Services labelled for export.
+
+    Example:
+        heliograph watcher --cluster east --kubeconfig ~/.kube/east --nats nats://10.0.0.5:4222
+    """
+    from heliograph.run import programs  # noqa: PLC0415 - keeps `--help` quick
+
+    own = _load(WatcherSettings, flags, ProgramSettings, ReflectorSettings)
+    common = _load(ProgramSettings, flags, WatcherSettings, ReflectorSettings)
+    logs.configure(common.log_level, human=dry_run or None)
+    if dry_run:
+        return program.run(programs.preview_watcher(common, own))
+    return program.run(programs.run_watcher(common, own, once=once))
+
+
+@app.command(name="reflector")
+@with_flags(ReflectorSettings, ProgramSettings)
+def reflector(*, once: Once = False, dry_run: DryRun = False, **flags: Any) -> int:  # noqa: ANN401 - see with_flags
+    """Keep the mirrors of one cluster: Services and EndpointSlices that point at the others.
+
+    Example:
+        heliograph reflector --cluster west --kubeconfig ~/.kube/west --nats nats://10.0.0.5:4222
+    """
+    from heliograph.run import programs  # noqa: PLC0415 - keeps `--help` quick
+
+    own = _load(ReflectorSettings, flags, ProgramSettings, WatcherSettings)
+    common = _load(ProgramSettings, flags, WatcherSettings, ReflectorSettings)
+    logs.configure(common.log_level, human=dry_run or None)
+    if dry_run:
+        return program.run(programs.preview_reflector(common, own))
+    return program.run(programs.run_reflector(common, own, once=once))
+
+
+@app.command(name="streams")
+@with_flags(ProgramSettings)
+def streams(
+    *,
+    cluster: Annotated[list[str], Parameter(help="Id of a cluster; once for each.")],
+    replicas: Annotated[int, Parameter(help="How many servers keep each stream.")] = 1,
+    once: Annotated[bool, Parameter(help="Create them and stop.", negative="")] = False,
+    **flags: Any,  # noqa: ANN401 - see with_flags
+) -> int:
+    """Keep the clusters' streams on a bus that they share, with an administrator's credentials.
+
+    The watchers then run with --no-create-stream: a member that may create streams could catch
+    the messages of others.
+
+    Example:
+        heliograph streams --nats nats://hub:4222 --cluster east --cluster west
+    """
+    from heliograph.run import programs  # noqa: PLC0415 - keeps `--help` quick
+
+    common = _load(ProgramSettings, flags, WatcherSettings, ReflectorSettings)
+    logs.configure(common.log_level)
+    return program.run(programs.run_streams(common, cluster, replicas=replicas, once=once))
+
+
+@app.command(name="up")
+def up(
+    *,
+    cluster: Annotated[
+        list[str], Parameter(help="ID=KUBECONFIG or ID=KUBECONFIG@CONTEXT; once for each cluster.")
+    ],
+    nats: Annotated[
+        list[str] | None,
+        Parameter(help="URL of a bus, or ID=URL for each cluster's own; without it one is run."),
+    ] = None,
+    create_namespaces: Annotated[
+        bool, Parameter(help="Create the namespaces that mirrors need.", negative="")
+    ] = False,
+    log_level: Annotated[logs.Level, Parameter(help="Least level of log lines.")] = "info",
+) -> int:
+    """Join clusters: run all programs of all of them in this process, until Ctrl-C.
+
+    Example:
+        heliograph up --cluster east=~/.kube/config@east --cluster west=~/.kube/config@west
+    """
+    from heliograph.cli import joining  # noqa: PLC0415 - keeps `--help` quick
+
+    logs.configure(log_level)
+    return program.run(joining.join(cluster, nats or [], create_namespaces=create_namespaces))
+
+
+@app.command(name="export")
+def export(
+    service: ServiceArgument,
+    /,
+    *,
+    endpoints: Annotated[
+        EndpointsMode | None, Parameter(help="What mirrors point at: the cluster IP, or the pods.")
+    ] = None,
+    kubeconfig: OneKubeconfig = None,
+) -> int:
+    """Let a Service be mirrored in the other clusters.
+
+    Example:
+        heliograph export default/important-service --kubeconfig ~/.kube/config@east
+    """
+    from heliograph.cli import services  # noqa: PLC0415 - keeps `--help` quick
+
+    name = services.ServiceName.parse(service)
+    return _in_cluster(kubeconfig, lambda client: services.export(client, name, endpoints))
+
+
+@app.command(name="unexport")
+def unexport(service: ServiceArgument, /, *, kubeconfig: OneKubeconfig = None) -> int:
+    """Stop a Service from being mirrored; its mirrors go.
+
+    Example:
+        heliograph unexport default/important-service --kubeconfig ~/.kube/config@east
+    """
+    from heliograph.cli import services  # noqa: PLC0415 - keeps `--help` quick
+
+    name = services.ServiceName.parse(service)
+    return _in_cluster(kubeconfig, lambda client: services.unexport(client, name))
+
+
+@app.command(name="adopt")
+def adopt(service: ServiceArgument, /, *, kubeconfig: OneKubeconfig = None) -> int:
+    """Take over a mirror that somebody made by hand, as Kilo's page says; its cluster IP stays.
+
+    Example:
+        heliograph adopt default/important-service --kubeconfig ~/.kube/config@west
+    """
+    from heliograph.cli import services  # noqa: PLC0415 - keeps `--help` quick
+
+    name = services.ServiceName.parse(service)
+    return _in_cluster(kubeconfig, lambda client: services.adopt(client, name))
+
+
+@app.command(name="demo")
+def demo(
+    *,
+    real: Annotated[
+        bool, Parameter(help="On real control planes; the first time, builds them.", negative="")
+    ] = False,
+    json: Annotated[
+        bool, Parameter(help="Print one JSON object instead of sentences.", negative="")
+    ] = False,
+) -> int:
+    """Show the main job on two small clusters of its own, in seconds.
+
+    Example:
+        heliograph demo --json
+    """
+    from heliograph.cli import demo as demo_command  # noqa: PLC0415 - keeps `--help` quick
+
+    logs.configure("error", human=True)
+    return program.run(demo_command.demo(real=real, as_json=json))
+
+
+lab = App(name="lab", help="Clusters to try things on.")
+app.command(lab)
+
+
+@lab.command(name="up")
+def lab_up(
+    *,
+    clusters: Annotated[int, Parameter(help="How many.")] = 2,
+    kubeconfig: Annotated[Path, Parameter(help="File to write, with a context for each.")],
+    real: Annotated[
+        bool, Parameter(help="Real control planes; the first time, builds them.", negative="")
+    ] = False,
+) -> int:
+    """Run clusters until Ctrl-C; then they are gone, with all that they hold.
+
+    Example:
+        heliograph lab up --clusters 2 --kubeconfig lab.kubeconfig
+    """
+    from heliograph.cli import lab as lab_command  # noqa: PLC0415 - keeps `--help` quick
+
+    logs.configure("warning", human=True)
+    return program.run(lab_command.up(clusters, kubeconfig, real=real))
+
+
+def _load(struct: type[S], flags: Mapping[str, object], *others: type[msgspec.Struct]) -> S:
+    """Return settings from flags and environment; other programs' variables are no typos."""
+    own = {name: flags[name] for name in settings.setting_names(struct) & flags.keys()}
+    return settings.load(
+        struct, environ=os.environ, flags=own, known_elsewhere=settings.setting_names(*others)
+    )
+
+
+def _in_cluster(kubeconfig: str | None, act: Callable[[KubeClient], Awaitable[str]]) -> int:
+    """Do one thing in the cluster of a kubeconfig, and print what was done."""
+    from heliograph.cli import acting  # noqa: PLC0415 - keeps `--help` quick
+
+    return program.run(acting.act(kubeconfig, act))
+
+
+bench = App(name="bench", help="Figures, each beside the floor measured in the same run.")
+app.command(bench)
+Json = Annotated[bool, Parameter(help="Print one JSON object.", negative="")]
+
+
+@bench.command(name="propagation")
+def bench_propagation(
+    *, samples: Annotated[int, Parameter(help="Services on either side.")] = 200, json: Json = False
+) -> int:
+    """Measure how long one change needs between idle clusters.
+
+    Example:
+        heliograph bench propagation --json
+    """
+    from heliograph.bench.propagation import propagation  # noqa: PLC0415 - keeps `--help` quick
+
+    return _bench(lambda progress: propagation(samples, progress), as_json=json)
+
+
+@bench.command(name="burst")
+def bench_burst(
+    *, services: Annotated[int, Parameter(help="Exported at once.")] = 1000, json: Json = False
+) -> int:
+    """Measure how long many Services need that are exported at once.
+
+    Example:
+        heliograph bench burst --services 1000
+    """
+    from heliograph.bench.burst import burst  # noqa: PLC0415 - keeps `--help` quick
+
+    return _bench(lambda progress: burst(services, progress), as_json=json)
+
+
+@bench.command(name="restart")
+def bench_restart(
+    *, services: Annotated[int, Parameter(help="Mirrors in place.")] = 1000, json: Json = False
+) -> int:
+    """Measure a restart over mirrors that are as they should be; nothing may be written.
+
+    Example:
+        heliograph bench restart --services 1000
+    """
+    from heliograph.bench.restart import restart  # noqa: PLC0415 - keeps `--help` quick
+
+    return _bench(lambda progress: restart(services, progress), as_json=json)
+
+
+@bench.command(name="memory")
+def bench_memory(
+    *,
+    fewer: Annotated[int, Parameter(help="First count of Services.")] = 1000,
+    more: Annotated[int, Parameter(help="Second count of Services.")] = 10_000,
+    json: Json = False,
+) -> int:
+    """Measure the memory of each program, by exported Service, on in-memory API servers.
+
+    Example:
+        heliograph bench memory --json
+    """
+    from heliograph.bench.memory import memory  # noqa: PLC0415 - keeps `--help` quick
+
+    return _bench(lambda progress: memory(fewer, more, progress), as_json=json)
+
+
+def _bench(measure: Callable[..., Awaitable[msgspec.Struct]], *, as_json: bool) -> int:
+    """Run one benchmark."""
+    from heliograph.cli import bench as bench_command  # noqa: PLC0415 - keeps `--help` quick
+
+    logs.configure("error", human=True)
+    return program.run(bench_command.bench(measure, as_json=as_json))

@@ -1,0 +1,28 @@
+"""`heliograph lab up`: clusters to try things on, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from rich.console import Console
+
+from heliograph.lab.access import write_kubeconfig
+from heliograph.lab.clusters import cluster_names, memory_clusters, real_clusters
+from heliograph.lab.controlplane import built_path
+
+
+async def up(count: int, kubeconfig: Path, *, real: bool) -> None:
+    """Run clusters until cancelled; write a kubeconfig with one context for each."""
+    cluster_names(count)  # refuses a bad count before anything is built
+    console = Console(stderr=True)
+    running = real_clusters(count, console.print) if real else memory_clusters(count)
+    async with running as accesses:
+        write_kubeconfig(kubeconfig, accesses)
+        for access in accesses:
+            console.print(f"cluster [bold]{access.name}[/bold] at {access.server}")
+        console.print(f"kubeconfig: {kubeconfig} (a context for each cluster)")
+        if (binary := built_path()) is not None:
+            console.print(f"kubectl, if you have none: {binary} kubectl", style="dim")
+        console.print("Ctrl-C ends them, and all that they hold is gone")
+        await asyncio.Event().wait()

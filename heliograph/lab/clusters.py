@@ -1,0 +1,75 @@
+"""Several clusters at once, in memory or real, with ranges that do not overlap."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from heliograph.errors import InputError
+from heliograph.lab.access import ClusterAccess
+from heliograph.lab.controlplane import ControlPlane, ControlPlaneSettings, ensure_built
+from heliograph.lab.memory import MemoryCluster, MemoryClusterSettings
+
+Progress = Callable[[str], None]
+
+_NAMES: Final = ("east", "west", "north", "south")
+_MOST: Final = 250
+_RANGES: Final = ipaddress.ip_network("10.96.0.0/11")
+_ADDRESSES_EACH: Final = 2**13
+"""Nothing is ever sent there: cluster IPs exist inside a cluster only, and these have no nodes."""
+
+
+def cluster_names(count: int) -> tuple[str, ...]:
+    """Return so many ids: east, west, north, south, then c5, c6 and so on.
+
+    Raises:
+        InputError: Too few, or too many.
+    """
+    if not 1 <= count <= _MOST:
+        raise InputError(f"--clusters {count} cannot be: give a number from 1 to {_MOST}")
+    return tuple(_NAMES[n] if n < len(_NAMES) else f"c{n + 1}" for n in range(count))
+
+
+def service_cidr(number: int) -> str:
+    """Return the service CIDR of the cluster of this number, counted from 0."""
+    first = int(_RANGES.network_address) + number * _ADDRESSES_EACH
+    return f"{ipaddress.ip_address(first)}/19"
+
+
+@asynccontextmanager
+async def memory_clusters(count: int) -> AsyncIterator[tuple[ClusterAccess, ...]]:
+    """Run so many clusters in memory."""
+    async with AsyncExitStack() as stack:
+        accesses = []
+        for number, name in enumerate(cluster_names(count)):
+            settings = MemoryClusterSettings(name=name, service_cidrs=(service_cidr(number),))
+            cluster = await stack.enter_async_context(MemoryCluster(settings))
+            accesses.append(cluster.access)
+        yield tuple(accesses)
+
+
+@asynccontextmanager
+async def real_clusters(count: int, progress: Progress) -> AsyncIterator[tuple[ClusterAccess, ...]]:
+    """Run so many real control planes; builds them first where that is still to be done."""
+    names = cluster_names(count)
+    binary = await ensure_built(progress)
+    progress(f"starting {count} control planes")
+    with tempfile.TemporaryDirectory(prefix="heliograph-lab-") as folder:
+        async with AsyncExitStack() as stack:
+            planes = [
+                ControlPlane(
+                    ControlPlaneSettings(name=name, service_cidrs=(service_cidr(number),)),
+                    binary=binary,
+                    folder=Path(folder) / name,
+                )
+                for number, name in enumerate(names)
+            ]
+            for plane in planes:
+                stack.push_async_exit(plane)
+            await asyncio.gather(*(asyncio.to_thread(plane.start) for plane in planes))
+            yield tuple(plane.access for plane in planes)

@@ -1,0 +1,1 @@
+"""The programs with their connections, each alone or several clusters' in one process."""

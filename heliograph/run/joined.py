@@ -1,0 +1,122 @@
+"""All programs of several clusters in one process, as `heliograph up` and the demo run them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from heliograph import telemetry
+from heliograph.bus import ConnectionSettings, EmbeddedServer, ServerSettings
+from heliograph.contract.names import ClusterId
+from heliograph.kube.kubeconfig import Kubeconfig
+from heliograph.metrics import Metrics
+from heliograph.run.programs import bus, cluster
+from services.reflector.consume import ImportBus
+from services.reflector.reflector import Reflector
+from services.reflector.rights import NAMESPACE_RIGHTS
+from services.reflector.rights import RIGHTS as REFLECTOR_RIGHTS
+from services.reflector.settings import ReflectorSettings
+from services.watcher.rights import RIGHTS as WATCHER_RIGHTS
+from services.watcher.settings import WatcherSettings
+from services.watcher.watcher import Watcher
+
+
+class Programs(msgspec.Struct, frozen=True, kw_only=True):
+    """The programs of one cluster."""
+
+    watcher: Watcher
+    reflector: Reflector
+
+    @property
+    def ready(self) -> bool:
+        """Whether both do their work right now."""
+        return self.watcher.ready and self.reflector.ready
+
+
+class Joined(msgspec.Struct, frozen=True, kw_only=True):
+    """The clusters of one `up`.
+
+    Attributes:
+        clusters: Their credentials.
+        buses: The URL of each cluster's bus.
+        create_namespaces: Whether reflectors create namespaces.
+    """
+
+    clusters: Mapping[ClusterId, Kubeconfig]
+    buses: Mapping[ClusterId, str]
+    create_namespaces: bool = False
+
+    @property
+    def shared(self) -> bool:
+        """Whether all clusters have one bus."""
+        return len(set(self.buses.values())) == 1
+
+
+@asynccontextmanager
+async def embedded_bus() -> AsyncIterator[str]:
+    """Run a nats-server of our own; its store is a cache, and goes with it."""
+    with tempfile.TemporaryDirectory(prefix="heliograph-") as folder:
+        async with EmbeddedServer(ServerSettings(directory=Path(folder))) as server:
+            yield server.url
+
+
+async def run_joined(
+    joined: Joined, started: Callable[[Mapping[ClusterId, Programs]], None]
+) -> None:
+    """Run all programs until cancelled; tell of them once every connection is open."""
+    async with AsyncExitStack() as stack:
+        programs = {
+            name: await _prepare(stack, joined, name, kubeconfig)
+            for name, kubeconfig in joined.clusters.items()
+        }
+        async with asyncio.TaskGroup() as tasks:
+            for one in programs.values():
+                tasks.create_task(one.watcher.run())
+                tasks.create_task(one.reflector.run())
+            started(programs)
+
+
+async def _prepare(
+    stack: AsyncExitStack, joined: Joined, name: ClusterId, kubeconfig: Kubeconfig
+) -> Programs:
+    extra = NAMESPACE_RIGHTS if joined.create_namespaces else ()
+    rights = (*WATCHER_RIGHTS, *REFLECTOR_RIGHTS, *extra)
+    client = await stack.enter_async_context(cluster(name, kubeconfig, rights))
+    settings = ConnectionSettings(urls=(joined.buses[name],), name=f"heliograph up, {name}")
+    home = await stack.enter_async_context(bus(settings))
+    buses = [ImportBus(connection=home)]
+    if not joined.shared:
+        others = [other for other in joined.clusters if other != name]
+        buses = [await _import_bus(stack, joined, name, other) for other in others]
+    return Programs(
+        watcher=Watcher(
+            WatcherSettings(cluster=name),
+            client,
+            home,
+            telemetry=telemetry.from_environment("watcher", name, os.environ),
+            metrics=Metrics("watcher", name),
+        ),
+        reflector=Reflector(
+            ReflectorSettings(cluster=name, create_namespaces=joined.create_namespaces),
+            client,
+            home=home,
+            buses=buses,
+            telemetry=telemetry.from_environment("reflector", name, os.environ),
+            metrics=Metrics("reflector", name),
+        ),
+    )
+
+
+async def _import_bus(
+    stack: AsyncExitStack, joined: Joined, importing: ClusterId, exporting: ClusterId
+) -> ImportBus:
+    url = joined.buses[exporting]
+    settings = ConnectionSettings(urls=(url,), name=f"heliograph up, {importing} of {exporting}")
+    connection = await stack.enter_async_context(bus(settings))
+    return ImportBus(connection=connection, clusters=(exporting,))

@@ -1,0 +1,206 @@
+"""The programs with their connections: checked before they begin, closed when they end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from heliograph import telemetry
+from heliograph.bus import BusUnreachable, Connection, ConnectionSettings, connect
+from heliograph.contract.names import ClusterId, parse_cluster_id
+from heliograph.errors import HeliographError, InputError
+from heliograph.kube.client import KubeClient
+from heliograph.kube.kubeconfig import Kubeconfig
+from heliograph.kube.rights import Right, require
+from heliograph.metrics import Metrics
+from heliograph.run.settings import ProgramSettings
+from heliograph.run.streams import keep_streams
+from heliograph.web import Served, serve
+from services.reflector import preview as reflector_preview
+from services.reflector.consume import ImportBus
+from services.reflector.reflector import Reflector
+from services.reflector.rights import NAMESPACE_RIGHTS
+from services.reflector.rights import RIGHTS as REFLECTOR_RIGHTS
+from services.reflector.settings import ReflectorSettings
+from services.watcher import preview as watcher_preview
+from services.watcher.rights import RIGHTS as WATCHER_RIGHTS
+from services.watcher.settings import WatcherSettings
+from services.watcher.watcher import Watcher
+
+_ONCE_S = 60.0
+_UNCONFIRMED = (
+    f"not finished after {_ONCE_S:.0f} s: no exporting cluster is known, or one has not confirmed "
+    f"what it exports; are the watchers of the other clusters running?"
+)
+Work = Coroutine[Any, Any, None]
+
+
+class NotFinished(HeliographError):
+    """A pass that was to be made once did not come to its end."""
+
+
+@asynccontextmanager
+async def cluster(
+    cluster_id: str, kubeconfig: Kubeconfig, rights: Iterable[Right]
+) -> AsyncIterator[KubeClient]:
+    """Open the API server of a cluster, after making sure that it lets us work."""
+    async with KubeClient(parse_cluster_id(cluster_id), kubeconfig) as client:
+        await require(client, rights, kubeconfig)
+        yield client
+
+
+@asynccontextmanager
+async def bus(settings: ConnectionSettings) -> AsyncIterator[Connection]:
+    """Connect to a bus; one that cannot be reached at the start is bad input."""
+    async with AsyncExitStack() as stack:
+        try:
+            connection = await stack.enter_async_context(connect(settings))
+        except BusUnreachable as error:
+            raise InputError(str(error)) from error
+        yield connection
+
+
+async def run_watcher(program: ProgramSettings, settings: WatcherSettings, *, once: bool) -> None:
+    """Run the watcher until cancelled, or until the stream holds what the cluster offers."""
+    metrics = Metrics("watcher", settings.cluster)
+    name = f"watcher of {settings.cluster}"
+    traces = telemetry.from_environment("watcher", settings.cluster, os.environ)
+    async with (
+        cluster(settings.cluster, program.cluster_access(), WATCHER_RIGHTS) as client,
+        bus(program.bus(name)) as connection,
+    ):
+        watcher = Watcher(settings, client, connection, telemetry=traces, metrics=metrics)
+        served = Served(program="watcher", ready=lambda: watcher.ready, metrics=metrics)
+        async with page(program.listen, served):
+            await (_once(watcher.run(), watcher.caught_up()) if once else watcher.run())
+    traces.shutdown()
+
+
+async def run_reflector(
+    program: ProgramSettings, settings: ReflectorSettings, *, once: bool
+) -> None:
+    """Run the reflector until cancelled, or until every mirror is as it should be."""
+    metrics = Metrics("reflector", settings.cluster)
+    rights = reflector_rights(settings)
+    traces = telemetry.from_environment("reflector", settings.cluster, os.environ)
+    async with AsyncExitStack() as stack:
+        access = program.cluster_access()
+        client = await stack.enter_async_context(cluster(settings.cluster, access, rights))
+        buses = await _buses(stack, program, settings)
+        reflector = Reflector(
+            settings,
+            client,
+            home=buses.home,
+            buses=buses.imports,
+            telemetry=traces,
+            metrics=metrics,
+        )
+        served = Served(program="reflector", ready=lambda: reflector.ready, metrics=metrics)
+        await stack.enter_async_context(page(program.listen, served))
+        await (_once(reflector.run(), reflector.caught_up()) if once else reflector.run())
+    traces.shutdown()
+
+
+async def preview_watcher(program: ProgramSettings, settings: WatcherSettings) -> None:
+    """Print what the watcher would publish."""
+    async with (
+        cluster(settings.cluster, program.cluster_access(), WATCHER_RIGHTS) as client,
+        bus(program.bus(f"preview of {settings.cluster}")) as connection,
+    ):
+        _print(await watcher_preview.preview(settings, client, connection))
+
+
+async def preview_reflector(program: ProgramSettings, settings: ReflectorSettings) -> None:
+    """Print what the reflector would write."""
+    async with AsyncExitStack() as stack:
+        access, rights = program.cluster_access(), reflector_rights(settings)
+        client = await stack.enter_async_context(cluster(settings.cluster, access, rights))
+        buses = await _buses(stack, program, settings)
+        try:
+            async with asyncio.timeout(_ONCE_S):
+                lines = await reflector_preview.preview(settings, client, buses.imports)
+        except TimeoutError:
+            raise NotFinished(_UNCONFIRMED) from None
+    _print(lines)
+
+
+async def run_streams(
+    program: ProgramSettings, clusters: Sequence[str], *, replicas: int, once: bool
+) -> None:
+    """Keep the streams of the clusters until cancelled, or create them once."""
+    known = [parse_cluster_id(cluster) for cluster in clusters]
+    async with bus(program.bus("streams")) as connection:
+        await keep_streams(connection, known, replicas=replicas, once=once)
+
+
+def reflector_rights(settings: ReflectorSettings) -> tuple[Right, ...]:
+    """Return what the reflector needs with these settings."""
+    return REFLECTOR_RIGHTS + (NAMESPACE_RIGHTS if settings.create_namespaces else ())
+
+
+def imports(
+    import_from: Sequence[str],
+) -> list[tuple[tuple[str, ...], tuple[ClusterId, ...]]]:
+    """Return (URLs, clusters) of each bus in "CLUSTER" or "CLUSTER=URL"; no URLs: the own bus."""
+    by_url: dict[str, list[ClusterId]] = {}
+    for entry in import_from:
+        name, _, url = entry.partition("=")
+        by_url.setdefault(url, []).append(parse_cluster_id(name))
+    return [((url,) if url else (), tuple(clusters)) for url, clusters in by_url.items()]
+
+
+class Buses(msgspec.Struct, frozen=True, kw_only=True):
+    """The buses of one reflector: its own cluster's, and those to import from."""
+
+    home: Connection
+    imports: tuple[ImportBus, ...]
+
+
+async def _buses(
+    stack: AsyncExitStack, program: ProgramSettings, settings: ReflectorSettings
+) -> Buses:
+    name = f"reflector of {settings.cluster}"
+    home = await stack.enter_async_context(bus(program.bus(name)))
+    if not settings.import_from:
+        return Buses(home=home, imports=(ImportBus(connection=home),))
+    found = []
+    for urls, clusters in imports(settings.import_from):
+        connection = home
+        if urls:
+            connection = await stack.enter_async_context(bus(program.bus(name, urls)))
+        found.append(ImportBus(connection=connection, clusters=clusters))
+    return Buses(home=home, imports=tuple(found))
+
+
+def _print(lines: Sequence[str]) -> None:
+    """Print a preview on standard output."""
+    sys.stdout.write("\n".join(lines or ["nothing to do"]) + "\n")
+
+
+@asynccontextmanager
+async def page(listen: str, served: Served) -> AsyncIterator[None]:
+    """Serve the page for machines, if an address is given."""
+    if not listen:
+        yield
+        return
+    async with serve(listen, served):
+        yield
+
+
+async def _once(run: Work, caught_up: Work) -> None:
+    """Run until caught up, then stop; fail if that takes too long."""
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(run)
+        try:
+            async with asyncio.timeout(_ONCE_S):
+                await caught_up
+        except TimeoutError:
+            raise NotFinished(_UNCONFIRMED) from None
+        finally:
+            running.cancel()
