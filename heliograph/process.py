@@ -25,6 +25,7 @@ from heliograph.errors import HeliographError
 
 _POLL_S: Final = 0.005
 _PR_SET_PDEATHSIG: Final = 1
+_FREEZE_S: Final = 5.0
 _TAIL_BYTES: Final = 4096
 _LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -144,6 +145,8 @@ class Child:
     def pause(self) -> None:
         """Freeze it: sockets stay open, nothing answers."""
         self._signal(signal.SIGSTOP)
+        if self.pid is not None:
+            wait_frozen(self.pid)
 
     def resume(self) -> None:
         """Let a paused one go on."""
@@ -196,3 +199,25 @@ def _die_with(parent: int) -> Callable[[], None]:
             os._exit(1)
 
     return ask_for_it
+
+
+def wait_frozen(pid: int) -> None:
+    """Wait until every thread of a process that was sent SIGSTOP stands still: it takes a moment.
+
+    Raises:
+        TimeoutError: They did not within five seconds.
+    """
+    until = time.monotonic() + _FREEZE_S
+    while not all(_is_frozen(stat) for stat in Path(f"/proc/{pid}/task").glob("*/stat")):
+        if time.monotonic() > until:
+            raise TimeoutError(f"process {pid} goes on after SIGSTOP")
+        time.sleep(_POLL_S)
+
+
+def _is_frozen(stat: Path) -> bool:
+    """Tell whether a thread is stopped, or gone (proc_pid_stat(5): the state follows the name)."""
+    try:
+        text = stat.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return True
+    return text.rpartition(")")[2].split()[0] in {"T", "t", "Z", "X"}

@@ -19,6 +19,7 @@ from typing import Final
 
 from heliograph.lab.controlplane.command import LAST_LINES
 from heliograph.lab.controlplane.errors import ControlPlaneFailed
+from heliograph.process import wait_frozen
 
 LIFELINE: Final = "CONTROLPLANE_LIFELINE"  # main.go reads it
 
@@ -72,9 +73,12 @@ class ChildProcess:
         )
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal, if it is running."""
-        if self._process is not None:
-            self._process.send_signal(number)
+        """Send a signal, if it is running; return from SIGSTOP once it stands still."""
+        if self._process is None:
+            return
+        self._process.send_signal(number)
+        if number is signal.SIGSTOP:
+            wait_frozen(self._process.pid)
 
     def wait(self, timeout_s: float) -> None:
         """Wait until it has ended; kill it after `timeout_s`."""
