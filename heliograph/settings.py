@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Final, TypeVar, get_origin
 
 import msgspec
@@ -48,7 +49,7 @@ def load(
             message = f"setting {name!r} is missing: give --{_flag(name)} or {PREFIX}{name.upper()}"
             raise InputError(message)
     try:
-        return msgspec.convert(given, type=struct, strict=False)
+        return msgspec.convert(given, type=struct, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise InputError(_explain(error)) from error
 
@@ -56,6 +57,13 @@ def load(
 def setting_names(*structs: type[msgspec.Struct]) -> frozenset[str]:
     """Return the names of all settings of the given Structs."""
     return frozenset(f.name for struct in structs for f in msgspec.structs.fields(struct))
+
+
+def _path(kind: type, value: object) -> object:
+    """Return a path for a text: the one type of our settings that msgspec does not know."""
+    if kind is Path:
+        return Path(str(value)).expanduser()
+    raise NotImplementedError
 
 
 def _from_environment(

@@ -125,13 +125,19 @@ class Connection:
         if self._client is not None:
             await self._client.unlisten(subscription)
 
-    async def open(self) -> None:
-        """Make the first connection, or raise `BusUnreachable` within the settings' bound."""
+    async def open(self, *, patient: bool) -> None:
+        """Make the first connection, or raise `BusUnreachable` within the settings' bound.
+
+        With `patient` that is left to `supervise`.
+        """
         await self.subscribe(self._requests.replies, self._requests.settle)
-        await self._adopt(await self._dialler.first())
+        if not patient:
+            await self._adopt(await self._dialler.first())
 
     async def supervise(self) -> None:
-        """Replace every client that ends, for ever."""
+        """Make the first connection, if nobody has; then replace every client that ends."""
+        if self._client is None:
+            await self._adopt(await self._dialler.again())
         while self._client is not None:
             await self._client.ended.wait()
             await self._lose(self._client)
@@ -183,17 +189,21 @@ class Connection:
 
 @contextlib.asynccontextmanager
 async def connect(
-    settings: ConnectionSettings, on_warning: Callable[[str], None] | None = None
+    settings: ConnectionSettings,
+    on_warning: Callable[[str], None] | None = None,
+    *,
+    patient: bool = False,
 ) -> AsyncIterator[Connection]:
     """Connect, or raise `BusUnreachable`; then keep the connection up until the body ends.
 
-    `on_warning` hears of outages and refusals in whole sentences; by default they are logged.
+    With `patient` a bus that is away at the start is an outage like any later one. `on_warning`
+    hears of outages and refusals in whole sentences; by default they are logged.
     """
     log = structlog.get_logger()
     warn = on_warning or (lambda text: log.warning("bus warning", reason=text))
     connection = Connection(settings, warn)
     try:
-        await connection.open()
+        await connection.open(patient=patient)
         async with alongside(connection.supervise()):
             yield connection
     finally:

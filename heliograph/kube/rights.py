@@ -88,7 +88,8 @@ async def _allowed(client: KubeClient, right: Right, verb: str) -> bool:
 
 
 def _name(right: Right, verb: str) -> str:
-    return f"{verb} {right.resource}" + (f".{right.group}" if right.group else "")
+    group = f".{right.group}" if right.group else ""
+    return f"{verb} {right.resource}{group}" + (f" {right.name}" if right.name else "")
 
 
 def _whose(kubeconfig: Kubeconfig) -> str:

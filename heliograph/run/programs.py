@@ -69,11 +69,10 @@ async def bus(settings: ConnectionSettings) -> AsyncIterator[Connection]:
 async def run_watcher(program: ProgramSettings, settings: WatcherSettings, *, once: bool) -> None:
     """Run the watcher until cancelled, or until the stream holds what the cluster offers."""
     metrics = Metrics("watcher", settings.cluster)
-    name = f"watcher of {settings.cluster}"
     traces = telemetry.from_environment("watcher", settings.cluster, os.environ)
     async with (
         cluster(settings.cluster, program.cluster_access(), WATCHER_RIGHTS) as client,
-        bus(program.bus(name)) as connection,
+        bus(program.bus("watcher", settings.cluster)) as connection,
     ):
         watcher = Watcher(settings, client, connection, telemetry=traces, metrics=metrics)
         served = Served(program="watcher", ready=lambda: watcher.ready, metrics=metrics)
@@ -111,7 +110,7 @@ async def preview_watcher(program: ProgramSettings, settings: WatcherSettings) -
     """Print what the watcher would publish."""
     async with (
         cluster(settings.cluster, program.cluster_access(), WATCHER_RIGHTS) as client,
-        bus(program.bus(f"preview of {settings.cluster}")) as connection,
+        bus(program.bus("preview", settings.cluster)) as connection,
     ):
         _print(await watcher_preview.preview(settings, client, connection))
 
@@ -135,7 +134,7 @@ async def run_streams(
 ) -> None:
     """Keep the streams of the clusters until cancelled, or create them once."""
     known = [parse_cluster_id(cluster) for cluster in clusters]
-    async with bus(program.bus("streams")) as connection:
+    async with bus(program.bus("streams", "administrator")) as connection:
         await keep_streams(connection, known, replicas=replicas, once=once)
 
 
@@ -165,15 +164,16 @@ class Buses(msgspec.Struct, frozen=True, kw_only=True):
 async def _buses(
     stack: AsyncExitStack, program: ProgramSettings, settings: ReflectorSettings
 ) -> Buses:
-    name = f"reflector of {settings.cluster}"
-    home = await stack.enter_async_context(bus(program.bus(name)))
+    own = program.bus("reflector", settings.cluster)
+    home = await stack.enter_async_context(bus(own))
     if not settings.import_from:
         return Buses(home=home, imports=(ImportBus(connection=home),))
     found = []
     for urls, clusters in imports(settings.import_from):
         connection = home
         if urls:
-            connection = await stack.enter_async_context(bus(program.bus(name, urls)))
+            other = program.bus("reflector", settings.cluster, urls)
+            connection = await stack.enter_async_context(connect(other, patient=True))
         found.append(ImportBus(connection=connection, clusters=clusters))
     return Buses(home=home, imports=tuple(found))
 

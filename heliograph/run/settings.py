@@ -46,13 +46,18 @@ class ProgramSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         """Return where the cluster's credentials are."""
         return Kubeconfig.parse(self.kubeconfig) if self.kubeconfig else Kubeconfig()
 
-    def bus(self, name: str, urls: tuple[str, ...] = ()) -> ConnectionSettings:
-        """Return how to reach the bus, or another one at `urls` with the same identity."""
+    def bus(self, program: str, owner: str, urls: tuple[str, ...] = ()) -> ConnectionSettings:
+        """Return how to reach the bus, or another one at `urls` with the same identity.
+
+        Replies go below a prefix of the owner's own, so that a bus can keep its members from
+        reading one another's: allow `_INBOX_<owner>.>` to each, and no more.
+        """
         from heliograph.bus import ConnectionSettings  # noqa: PLC0415 - keeps `--help` quick
 
         return ConnectionSettings(
             urls=urls or self.nats,
-            name=name,
+            name=f"{program} of {owner}",
+            inbox_prefix=f"_INBOX_{owner}",
             credentials=self.nats_credentials,
             user=self.nats_user,
             password=self.nats_password,

@@ -1,0 +1,150 @@
+"""What people do in one cluster, and what must then be so in the other."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+from heliograph.marks import EXPORT_LABEL, SERVICE_NAME_LABEL
+from tests.deploy.clusters import Cluster, eventually
+from tests.deploy.programs import outside_variables
+
+PORT = 80
+
+
+def service(name: str, namespace: str = "default", **spec: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return an exported Service."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": namespace, "labels": {EXPORT_LABEL: "true"}},
+        "spec": {"ports": [{"port": PORT}], "selector": {"app": name}, **spec},
+    }
+
+
+def cluster_ip(cluster: Cluster, name: str, namespace: str = "default") -> str:
+    """Return the cluster IP of a Service; empty if there is none."""
+    found = cluster.get("service", name, f"--namespace={namespace}")
+    return found["spec"]["clusterIP"] if found else ""
+
+
+def addresses(cluster: Cluster, name: str, namespace: str = "default") -> list[str]:
+    """Return the backend addresses of a Service in all its slices."""
+    selector = f"--selector={SERVICE_NAME_LABEL}={name}"
+    found = cluster.items("endpointslices", f"--namespace={namespace}", selector)
+    endpoints = [endpoint for item in found for endpoint in item["endpoints"] or ()]
+    return [address for endpoint in endpoints for address in endpoint["addresses"]]
+
+
+def mirrored(east: Cluster, west: Cluster, name: str, namespace: str = "default") -> None:
+    """Wait until west's Service points at east's."""
+    there = [cluster_ip(east, name, namespace)]
+    eventually(lambda: cluster_ip(west, name, namespace), f"mirror {namespace}/{name}")
+    eventually(lambda: addresses(west, name, namespace) == there, f"backend of {name}")
+
+
+def export(east: Cluster, west: Cluster, name: str) -> None:
+    """Export a Service; it appears in the other cluster."""
+    east.apply(service(name))
+    mirrored(east, west, name)
+
+
+def repair(east: Cluster, west: Cluster, name: str) -> None:
+    """Meddle with the mirror and its slice, delete them; all is as it was."""
+    patch = '{"spec": {"ports": [{"port": 81, "protocol": "TCP"}], "selector": {"app": "other"}}}'
+    west.kubectl("patch", "service", name, "--type=merge", f"--patch={patch}")
+    want = f"--for=jsonpath={{.spec.ports[0].port}}={PORT}"
+    west.kubectl("wait", "service", name, want, "--timeout=30s")
+    selector = f"--selector={SERVICE_NAME_LABEL}={name}"
+    west.kubectl("label", "endpointslices", selector, f"{SERVICE_NAME_LABEL}=other", "--overwrite")
+    mirrored(east, west, name)
+    (item,) = west.items("endpointslices", selector)
+    empty = '--patch={"endpoints": []}'
+    west.kubectl("patch", "endpointslice", item["metadata"]["name"], "--type=merge", empty)
+    mirrored(east, west, name)
+    west.kubectl("delete", "endpointslices", selector)
+    mirrored(east, west, name)
+    west.kubectl("delete", "service", name)
+    mirrored(east, west, name)
+
+
+def withdraw(east: Cluster, west: Cluster, name: str) -> None:
+    """Stop the export; the mirror goes."""
+    east.kubectl("delete", "service", name)
+    west.kubectl("wait", "service", name, "--for=delete", "--timeout=30s")
+    eventually(lambda: not addresses(west, name), f"slices of {name} to be gone")
+
+
+def adopt(east: Cluster, west: Cluster, name: str) -> None:
+    """Take over a mirror made by hand: its cluster IP stays, its Endpoints go."""
+    by_hand = service(name, selector=None)
+    del by_hand["metadata"]["labels"]
+    endpoints = {
+        "apiVersion": "v1",
+        "kind": "Endpoints",
+        "metadata": {"name": name, "namespace": "default"},
+        "subsets": [{"addresses": [{"ip": "10.120.99.99"}], "ports": [{"port": PORT}]}],
+    }
+    west.apply(by_hand, endpoints)
+    before = cluster_ip(west, name)
+    eventually(lambda: addresses(west, name) == ["10.120.99.99"], "slice of a controller")
+    east.apply(service(name))
+    heliograph("adopt", f"default/{name}", "--kubeconfig", str(west.admin))
+    eventually(lambda: not west.get("endpoints", name), "Endpoints made by hand to be gone")
+    mirrored(east, west, name)
+    assert cluster_ip(west, name) == before
+
+
+def leave_alone(east: Cluster, west: Cluster, name: str) -> None:
+    """Export what the other cluster has of its own: it stays as it is, and an Event says why."""
+    own = service(name)
+    del own["metadata"]["labels"]
+    west.apply(own)
+    before = west.get("service", name)
+    east.apply(service(name))
+    eventually(lambda: told(west, name, "reflector"), f"Event about {name}")
+    assert west.get("service", name) == before
+    assert addresses(west, name) == []
+
+
+def refuse(east: Cluster, name: str) -> None:
+    """Export what cannot be exported: an Event says so."""
+    alias = service(name, type="ExternalName", externalName="example.com")
+    east.apply(alias)
+    eventually(lambda: told(east, name, "watcher"), f"Event about {name}")
+
+
+def make_namespace(east: Cluster, west: Cluster, name: str) -> None:
+    """Export from a namespace that the other cluster does not have."""
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    east.apply(namespace, service("web", name))
+    west.kubectl("wait", f"namespace/{name}", "--for=create", "--timeout=30s")
+    mirrored(east, west, "web", name)
+
+
+def empty_namespace(east: Cluster, west: Cluster, name: str) -> None:
+    """Stop the export from such a namespace; it is removed again, as nothing is left in it."""
+    east.kubectl("delete", "service", "web", f"--namespace={name}")
+    west.kubectl("wait", f"namespace/{name}", "--for=delete", "--timeout=60s")
+
+
+def told(cluster: Cluster, name: str, program: str) -> bool:
+    """Tell whether a program wrote an Event about a Service of namespace default."""
+    events = cluster.items("events.events.k8s.io", "--namespace=default")
+    return any(
+        e["reportingController"] == f"heliograph.io/{program}" and e["regarding"]["name"] == name
+        for e in events
+    )
+
+
+def heliograph(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "heliograph", *arguments],
+        env=outside_variables(),
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
