@@ -1,0 +1,133 @@
+"""Figures of a benchmark, ours beside the floor's, and their ratio. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+import msgspec
+
+_KEYS = ("p50", "p99", "max")
+
+
+class Latencies(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds from just before the write in east to the watch event in west.
+
+    Attributes:
+        p50: Median.
+        p99: 99th percentile.
+        max: Longest.
+    """
+
+    p50: float
+    p99: float
+    max: float
+
+
+def latencies(seconds: Sequence[float]) -> Latencies:
+    """Return the percentiles of a sample of at least two."""
+    hundredths = statistics.quantiles(seconds, n=100, method="inclusive")
+    return Latencies(
+        p50=round(statistics.median(seconds), 6),
+        p99=round(hundredths[98], 6),
+        max=round(max(seconds), 6),
+    )
+
+
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """One measurement beside its floor.
+
+    Attributes:
+        ours: Heliograph.
+        floor: The minimal relay.
+        ratio: Ours divided by the floor's, by percentile.
+    """
+
+    ours: Latencies
+    floor: Latencies
+    ratio: dict[str, float]
+
+
+def compare(ours: Sequence[float], floor: Sequence[float]) -> Compared:
+    """Return both samples' percentiles and their ratios."""
+    a, b = latencies(ours), latencies(floor)
+    ratio = {key: round(getattr(a, key) / getattr(b, key), 3) for key in _KEYS}
+    return Compared(ours=a, floor=b, ratio=ratio)
+
+
+class Propagation(msgspec.Struct, frozen=True, kw_only=True):
+    """How long an idle pair of clusters needs for one change.
+
+    Attributes:
+        new: Services created.
+        changed: Services changed.
+        samples: How many of each, on either side.
+    """
+
+    new: Compared
+    changed: Compared
+    samples: int
+
+
+class Walls(msgspec.Struct, frozen=True, kw_only=True):
+    """Wall times in seconds: `wall` of each side."""
+
+    wall: float
+
+
+class Burst(msgspec.Struct, frozen=True, kw_only=True):
+    """Many Services exported at once.
+
+    Attributes:
+        ours: Until all are visible in west, with Heliograph.
+        floor: The same with the minimal relay.
+        ratio: `wall`, ours divided by the floor's.
+        live_change_s: A change of another Service, made in the middle of ours, visible after so
+            many seconds.
+        services: How many.
+    """
+
+    ours: Walls
+    floor: Walls
+    ratio: dict[str, float]
+    live_change_s: float
+    services: int
+
+
+class Restart(msgspec.Struct, frozen=True, kw_only=True):
+    """All programs started again over mirrors that are as they should be.
+
+    Attributes:
+        ours: From the first request until everything is confirmed.
+        floor: Listing Services and EndpointSlices of both sides.
+        ratio: `wall`, ours divided by the floor's.
+        writes: Requests that changed something; none should.
+        process_start_s: Until a process is able to make its first request.
+        services: How many mirrors.
+    """
+
+    ours: Walls
+    floor: Walls
+    ratio: dict[str, float]
+    writes: int
+    process_start_s: float
+    services: int
+
+
+class Memory(msgspec.Struct, frozen=True, kw_only=True):
+    """Memory of each program, resident.
+
+    Attributes:
+        bytes_per_service: By program: growth from the smaller to the larger count, per Service.
+        idle_bytes: By program: with nothing exported.
+        services: The two counts.
+    """
+
+    bytes_per_service: dict[str, int]
+    idle_bytes: dict[str, int]
+    services: tuple[int, int]
+
+
+def ratio(ours_s: float, floor_s: float) -> dict[str, float]:
+    """Return the ratio of two wall times."""
+    return {"wall": round(ours_s / floor_s, 3)}
