@@ -33,7 +33,7 @@ async def join(clusters: Sequence[str], nats: Sequence[str], *, create_namespace
 
 def _greet(joined: Joined, programs: Mapping[ClusterId, Programs]) -> None:
     """Say where everything is; on standard error, as logs have standard output."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     names = ", ".join(programs)
     for url in sorted(set(joined.buses.values())):
         console.print(

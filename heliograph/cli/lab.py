@@ -15,7 +15,7 @@ from heliograph.lab.controlplane import built_path
 async def up(count: int, kubeconfig: Path, *, real: bool) -> None:
     """Run clusters until cancelled; write a kubeconfig with one context for each."""
     cluster_names(count)  # refuses a bad count before anything is built
-    console = Console(stderr=True)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     running = real_clusters(count, console.print) if real else memory_clusters(count)
     async with running as accesses:
         write_kubeconfig(kubeconfig, accesses)
