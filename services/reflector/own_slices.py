@@ -8,7 +8,12 @@ from typing import Final
 from typing_extensions import override
 
 from heliograph.kube.objects import FIELD_MANAGER, EndpointSlice, ObjectMeta
-from heliograph.marks import SERVICE_NAME_LABEL, SLICE_MANAGED_BY_LABEL, SLICE_MANAGER, is_ours
+from heliograph.marks import (
+    SERVICE_NAME_LABEL,
+    SLICE_MANAGED_BY_LABEL,
+    SLICE_MANAGER,
+    SOURCE_CLUSTER_LABEL,
+)
 from services.reflector.expectations import Place
 from services.reflector.own_objects import OwnObjects
 from services.reflector.table import ServiceKey
@@ -72,16 +77,24 @@ class OwnSlices(OwnObjects[EndpointSlice]):
 
 
 def is_mirrored(item: EndpointSlice) -> bool:
-    """Tell whether we made the slice for a mirror, even if it has lost our label since."""
-    managed = item.metadata.labels.get(SLICE_MANAGED_BY_LABEL) == SLICE_MANAGER
-    return managed and any(e.manager == FIELD_MANAGER for e in item.metadata.managed_fields)
+    """Tell whether we made the slice for a mirror, even if it has lost some of our marks since.
+
+    We have written into adopted slices as well, but they point at no cluster.
+    """
+    labels = item.metadata.labels
+    managed = labels.get(SLICE_MANAGED_BY_LABEL) == SLICE_MANAGER
+    return _written_by_us(item) and (managed or SOURCE_CLUSTER_LABEL in labels)
 
 
 def concerns_us(item: EndpointSlice) -> bool:
     """Tell whether a slice is ours, adopted, or left by a controller.
 
     Controllers copy the labels of a Service to the slices that they make for it, so these carry
-    our label as well: only such are watched.
+    our label as well: only such are watched. One without it is seen when its name is taken.
     """
     managed_by = item.metadata.labels.get(SLICE_MANAGED_BY_LABEL)
-    return is_mirrored(item) or is_ours(item) or managed_by in _CONTROLLERS
+    return _written_by_us(item) or managed_by in _CONTROLLERS
+
+
+def _written_by_us(item: EndpointSlice) -> bool:
+    return any(entry.manager == FIELD_MANAGER for entry in item.metadata.managed_fields)

@@ -61,6 +61,10 @@ class Picture:
         """Return the clusters that export a Service."""
         return tuple(cluster for cluster, table in self.exports.items() if key in table)
 
+    def imports_from(self, exporting: ClusterId) -> bool:
+        """Tell whether mirrors may point at a cluster, as whoever runs this one has set."""
+        return not self._import_from or exporting in self._import_from
+
     def keys_in(self, namespaces: Container[str]) -> set[ServiceKey]:
         """Return the mirrors that are, or should be, in some namespaces."""
         return {key for key in self.keys() if key.namespace in namespaces}
@@ -91,8 +95,8 @@ class Picture:
                     yield key
 
     def _presence(self, cluster: ClusterId, key: ServiceKey) -> Presence:
-        if self._import_from and cluster not in self._import_from:
-            return Presence.WITHDRAWN  # whoever runs this cluster has taken it off the list
+        if not self.imports_from(cluster):
+            return Presence.WITHDRAWN  # it was taken off the list
         table = self.exports.get(cluster)
         return Presence.UNKNOWN if table is None else table.presence(key)
 

@@ -42,7 +42,7 @@ async def preview(
         running = [tasks.create_task(watch.follow())]
 
         def found(connection: Connection, cluster: ClusterId) -> None:
-            if cluster == importing:
+            if cluster == importing or not picture.imports_from(cluster):
                 return
             importer = Importer(
                 connection,

@@ -121,7 +121,8 @@ class Reflector:
         """Return what begins to import from a cluster, once."""
 
         def start(connection: Connection, cluster: ClusterId) -> None:
-            if cluster == self._importing or cluster in self._importers:
+            known = cluster == self._importing or cluster in self._importers
+            if known or not self._picture.imports_from(cluster):
                 return
             importer = Importer(
                 connection,

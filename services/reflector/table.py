@@ -165,7 +165,8 @@ class ImportTable:
         Raises:
             StaleEpoch: A newer incarnation of the publisher has spoken already.
         """
-        self._advance(epoch)
+        self._refuse_stale(epoch)
+        self._epoch = epoch
         if isinstance(message, ClusterAnnounced):
             return self._fold_cluster(message)
         live = not isinstance(message, ServiceWithdrawn | EndpointsWithdrawn)
@@ -180,7 +181,7 @@ class ImportTable:
         Raises:
             StaleEpoch: A newer incarnation of the publisher has spoken already.
         """
-        self._advance(epoch)
+        self._refuse_stale(epoch)
         if subject.kind in KINDS:
             self._count(subject, payload)
         if subject.kind is Kind.SERVICE:
@@ -188,10 +189,9 @@ class ImportTable:
             self._unreadable.add(key)
             self._withdrawn.discard(key)
 
-    def _advance(self, epoch: int) -> None:
+    def _refuse_stale(self, epoch: int) -> None:
         if epoch < self._epoch:
             raise StaleEpoch(self.cluster, epoch, self._epoch)
-        self._epoch = epoch
 
     def _fold_cluster(self, message: ClusterAnnounced) -> set[ServiceKey]:
         before, self.announced = self.announced, message
