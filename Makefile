@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := heliograph services tests
+SOURCES := heliograph services tests tools
 
 .PHONY: help setup demo test check format controlplane lock clean
 
