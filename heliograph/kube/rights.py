@@ -47,7 +47,7 @@ async def require(client: KubeClient, rights: Iterable[Right], kubeconfig: Kubec
     """
     asked = [(right, verb) for right in rights for verb in right.verbs]
     try:
-        answers = await asyncio.gather(*(_allowed(client, right, verb) for right, verb in asked))
+        answers = await _ask(client, asked)
     except (ApiUnreachable, Unreadable) as error:
         raise InputError(str(error)) from error
     except Unauthorized as error:
@@ -64,6 +64,16 @@ async def require(client: KubeClient, rights: Iterable[Right], kubeconfig: Kubec
             f"{client.cluster}; grant it, as the roles in deploy/ do"
         )
         raise InputError(message)
+
+
+async def _ask(client: KubeClient, asked: Iterable[tuple[Right, str]]) -> list[bool]:
+    """Return the answers; the first error ends all questions, since the others fail alike."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            answers = [tasks.create_task(_allowed(client, *question)) for question in asked]
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from group.exceptions[0].__cause__
+    return [answer.result() for answer in answers]
 
 
 async def _allowed(client: KubeClient, right: Right, verb: str) -> bool:

@@ -94,6 +94,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         importing: The cluster where it is.
         desired: What should be.
         own: What is.
+        slice_named: Finds a slice of ours by its own name, whichever Service it is tied to now.
         presence: Whether a cluster exports the Service, does not, or has not said so yet.
         namespace: Whether its namespace is there.
         create_namespaces: Whether a missing namespace is created.
@@ -103,6 +104,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     importing: ClusterId
     desired: DesiredMirror
     own: OwnMirror
+    slice_named: Callable[[str], EndpointSlice | None]
     presence: Callable[[ClusterId], Presence]
     namespace: NamespaceState
     create_namespaces: bool = False

@@ -27,8 +27,7 @@ _CONTROLLERS: Final = (
 class OwnSlices(OwnObjects[EndpointSlice]):
     """The slices that are ours, that were adopted, or that controllers left on our mirrors.
 
-    One of ours that lost its Service's name is kept under the empty name: there nothing is wanted,
-    so it is deleted, and makes room for the one that is missing.
+    One that lost its Service's name is kept under the empty name, where nothing is wanted.
     """
 
     def __init__(self) -> None:
@@ -39,6 +38,11 @@ class OwnSlices(OwnObjects[EndpointSlice]):
     def of(self, key: ServiceKey) -> Mapping[str, EndpointSlice]:
         """Return the slices that bear a Service's name, by their own."""
         return self._slices.get(key, {})
+
+    def named(self, namespace: str, name: str) -> EndpointSlice | None:
+        """Return a slice by its own name, whichever Service's name it bears."""
+        key = self._service_of.get((namespace, name))
+        return None if key is None else self._slices[key][name]
 
     def keys(self) -> Iterator[ServiceKey]:
         """Yield the names of the Services that have slices."""

@@ -40,6 +40,7 @@ class Picture:
             importing=self._importing,
             desired=DesiredMirror(),
             own=own,
+            slice_named=lambda name: self.own.slices.named(key.namespace, name),
             presence=lambda cluster: self._presence(cluster, key),
             namespace=self.own.namespaces.state(key.namespace),
             create_namespaces=self._create_namespaces,

@@ -111,7 +111,7 @@ def _plan_slices(situation: Situation) -> Iterator[Operation]:
     wanted, own = situation.desired.slices, situation.own
     kept = unheard(situation)
     for name, item in sorted(wanted.items()):
-        found = own.slices.get(name) or own.leftovers.get(name)
+        found = situation.slice_named(name)  # labels that tie it to the mirror may be lost
         if found is None:
             yield CreateSlice(slice=new_slice(situation.key, name, item))
         elif not slice_satisfied(situation.key, found, item):

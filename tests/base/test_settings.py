@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -19,6 +20,7 @@ class Example(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     create_stream: bool = True
     replicas: int = 1
     pod_cidrs: tuple[str, ...] = ()
+    credentials: Path | None = None
 
 
 class Other(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +53,11 @@ LOADED = {
         CLUSTER,
         {"pod_cidrs": ("10.1.0.0/16",)},
         Example(cluster="east", pod_cidrs=("10.1.0.0/16",)),
+    ),
+    "a path": (
+        CLUSTER | {"HELIOGRAPH_CREDENTIALS": "~/east.creds"},
+        {},
+        Example(cluster="east", credentials=Path.home() / "east.creds"),
     ),
     "of another program": (
         CLUSTER | {"HELIOGRAPH_CREATE_NAMESPACES": "true"},
@@ -135,6 +142,18 @@ def test_what_is_wrong_is_said(
 def test_the_names_of_all_settings() -> None:
     """Programs that share an environment know each other's settings by name."""
     assert setting_names(Example, Other) == {
-        *("cluster", "lease_s", "create_stream", "replicas", "pod_cidrs"),
+        *("cluster", "lease_s", "create_stream", "replicas", "pod_cidrs", "credentials"),
         "create_namespaces",
     }
+
+
+class Impossible(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of a type that no text can give."""
+
+    number: complex
+
+
+def test_a_type_that_is_no_setting_is_a_fault_of_ours() -> None:
+    """A Struct with a field that cannot be read from the environment is not bad input."""
+    with pytest.raises(NotImplementedError):
+        load(Impossible, environ={"HELIOGRAPH_NUMBER": "1"}, flags={})

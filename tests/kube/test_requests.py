@@ -208,6 +208,30 @@ async def test_a_server_that_is_away(cluster: MemoryCluster, client: KubeClient)
             pass
 
 
+async def test_a_port_where_nobody_listens(cluster: MemoryCluster, client: KubeClient) -> None:
+    """The system's reason is shown, without the library's words around it."""
+    await client.get(NAMESPACES, "", "shop")
+    await cluster.stop()
+    with pytest.raises(ApiUnreachable):  # perhaps by the connection that was open
+        await client.get(NAMESPACES, "", "shop")
+    with pytest.raises(ApiUnreachable, match=r"does not answer \(Connection refused\)"):
+        await client.get(NAMESPACES, "", "shop")
+
+
+async def hang_up(request: web.BaseRequest) -> web.StreamResponse:
+    """Close the connection instead of answering."""
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+async def test_a_server_that_hangs_up(tmp_path: Path) -> None:
+    """A connection that ends without an answer is no answer."""
+    async with scripted(hang_up) as access, client_of(access, tmp_path) as client:
+        with pytest.raises(ApiUnreachable, match=r"does not answer \([A-Z]"):
+            await client.get(NODES, "", "n1")
+
+
 async def test_raw_requests(client: KubeClient) -> None:
     """Discovery and reviews need no objects."""
     assert b"gitVersion" in await client.get_raw("/version")

@@ -7,7 +7,8 @@ import pytest
 from heliograph.bus import Message
 from heliograph.cli.services import ServiceName, adopt
 from heliograph.contract.messages import RefusalStated, RefusalWithdrawn, decode
-from heliograph.contract.subjects import Kind, all_clusters_filter, parse_subject
+from heliograph.contract.names import ClusterId
+from heliograph.contract.subjects import Kind, all_clusters_filter, kind_filter, parse_subject
 from heliograph.lab.memory import JsonObject
 from heliograph.marks import MANAGED_BY_LABEL, MANAGER, SERVICE_NAME_LABEL
 from tests.reflector.conftest import Join
@@ -68,7 +69,8 @@ async def test_one_refusal_goes_and_the_other_stays(join: Join) -> None:
     """Each exporting cluster is told for itself, and no standing reason is told again."""
     told = Told()
     async with join("east", "south", "west") as lab, lab.bus("west") as bus:
-        await bus.subscribe(all_clusters_filter(Kind.REFUSAL), told.take)
+        # east and south refuse one another's as well: each has a Service of that name itself
+        await bus.subscribe(kind_filter(ClusterId("west"), Kind.REFUSAL), told.take)
         foreign(lab["west"])
         for name in ("east", "south"):
             lab[name].export()
@@ -195,7 +197,7 @@ async def test_a_mirror_made_by_hand_is_adopted(join: Join) -> None:
         assert "with its cluster IP as before" in said
         await eventually(lambda: len(west.slices()) == 1)
         await eventually(lambda: not west.api.get("Endpoints", NAMESPACE, "cart"))
-        assert west.backends() == {address: True}
+        await eventually(lambda: west.backends() == {address: True})
         (item,) = west.slices()
         assert item["metadata"]["name"].startswith("cart-east-")
         adopted = west.service()

@@ -67,7 +67,6 @@ SERVICE_DRIFT: list[dict[str, Any]] = [
     {"ports": (Port(name="http", port=81),)},
     {"type": "NodePort"},
     {"session_affinity": "ClientIP"},
-    {"ip_families": ("IPv6", "IPv4"), "cluster_ips": ("fd00::1", "10.111.0.1")},
 ]
 SLICE_DRIFT: list[Callable[[EndpointSlice], EndpointSlice]] = [
     lambda item: but(item, endpoints=(Endpoint(addresses=("10.9.9.9",)),)),

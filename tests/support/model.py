@@ -218,11 +218,19 @@ class ModelClient:
 
 
 def shape_of(server: ApiServerModel) -> dict[str, object]:
-    """Return what is ours on the server, without what differs from one creation to the next."""
+    """Return what is ours on the server, without what differs from one creation to the next.
+
+    The order of IP families is such a thing: the primary one of a Service cannot be changed.
+    """
     services = {
         _place(s.metadata): (
             s.metadata.annotations,
-            but(s.spec, cluster_ip=s.spec.cluster_ip == "None", cluster_ips=()),
+            but(
+                s.spec,
+                cluster_ip=s.spec.cluster_ip == "None",
+                cluster_ips=(),
+                ip_families=tuple(sorted(s.spec.ip_families)),
+            ),
         )
         for s in server.all(SERVICES)
         if is_ours(s)

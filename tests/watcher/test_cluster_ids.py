@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from heliograph.bus import Connection, EmbeddedServer
+from heliograph.bus.background import alongside
 from heliograph.contract.messages import ClusterAnnounced, encode
 from heliograph.contract.subjects import Kind
 from heliograph.lab.memory import MemoryCluster
@@ -68,15 +69,27 @@ async def test_an_id_in_use_is_refused(bus: Connection) -> None:
 
     async def announce() -> None:
         while True:
-            await bus.publish(CLUSTER, encode(OURS), {})
             await bus.publish(CLUSTER, encode(THEIRS), {})
             await asyncio.sleep(0.01)
 
-    announcing = asyncio.ensure_future(announce())
-    with pytest.raises(DuplicateId, match="cluster id 'east' is taken: another cluster") as raised:
-        await claim_id(bus, EAST, "ours", lease_s=10)
-    announcing.cancel()
+    async with alongside(announce()):
+        with pytest.raises(DuplicateId, match="cluster id 'east' is taken: another") as raised:
+            await claim_id(bus, EAST, "ours", lease_s=10)
     assert raised.value.cluster == EAST
+
+
+async def test_our_own_echo_is_no_other_cluster(bus: Connection) -> None:
+    """What is heard under our own UID, or cannot be read, is passed over."""
+    await store(bus, encode(THEIRS))
+
+    async def announce() -> None:
+        while True:
+            await bus.publish(CLUSTER, encode(OURS), {})
+            await bus.publish(CLUSTER, b"nonsense", {})
+            await asyncio.sleep(0.01)
+
+    async with alongside(announce()):
+        await claim_id(bus, EAST, "ours", lease_s=0.2)
 
 
 async def test_a_cluster_is_told_by_its_oldest_namespace(
