@@ -39,6 +39,7 @@ from services.watcher.watch import ClusterTables, Thing
 KINDS: Final = (Kind.NODE, Kind.SERVICE, Kind.ENDPOINTS)
 """What the watcher alone publishes, and keeps a digest of."""
 
+_DRAIN_S: Final = 2.0
 _FIRST_LEASE_S: Final = 0.05
 """How often the lease is renewed until the stream is complete: importers wait for its digest."""
 
@@ -87,8 +88,22 @@ class Watcher:
         """Whether the stream follows the cluster right now."""
         return self.synced.is_set() and self._tables.alive and self._connection.connected
 
+    @property
+    def pending(self) -> int:
+        """How many publications are on their way."""
+        return self._announcer.publisher.pending if self._announcer else 0
+
     async def run(self) -> None:
-        """Run until cancelled; what is on its way then, the next incarnation publishes."""
+        """Run until cancelled; what is on its way then is published first, within a bound."""
+        async with asyncio.TaskGroup() as publishing:
+            try:
+                await self._announce_until_cancelled(publishing)
+            finally:
+                if self._announcer is not None:
+                    await self._announcer.publisher.drain(_DRAIN_S)
+
+    async def _announce_until_cancelled(self, publishing: asyncio.TaskGroup) -> None:
+        """Follow the cluster and announce it; the publisher runs in a group that ends later."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._tables.follow())
             tasks.create_task(self._recorder.run())
@@ -110,7 +125,7 @@ class Watcher:
                 on_sent=round_trips.sent,
             )
             self._announce_all()
-            tasks.create_task(announcer.publisher.run())
+            publishing.create_task(announcer.publisher.run())
             tasks.create_task(self._renew_lease(announcer))
             tasks.create_task(self._expire_nodes())
             await self._compare(announcer)
