@@ -1,4 +1,4 @@
-"""Which mirrors to look at next: live changes first, each mirror once, failures later.
+"""Which mirrors to look at next: the urgent ones first, each once, failures later.
 
 A key is never handed out twice at the same time; what happens to it meanwhile brings it back.
 """
@@ -6,53 +6,66 @@ A key is never handed out twice at the same time; what happens to it meanwhile b
 from __future__ import annotations
 
 import asyncio
-import itertools
+import enum
 from typing import Final
 
 from heliograph.backoff import Backoff
 from services.reflector.table import ServiceKey
 
 _BACKOFF: Final = Backoff(initial_s=0.1, limit_s=30.0)
+_TURNS: Final = 8
+"""Every so many keys, one of the least urgent that wait: nobody waits for ever."""
+
+
+class Urgency(enum.IntEnum):
+    """Which keys go first."""
+
+    CHANGE = 0
+    """Something just happened to a mirror that stands: people use it."""
+    NEW = 1
+    """A mirror was just asked for: nobody can use it yet, and thousands may come at once."""
+    BACKLOG = 2
+    """A replay or a listing brought it up: mostly nothing is to be done."""
 
 
 class Queue:
-    """Keys that wait for a worker, in two classes: live changes, and the backlog of a replay."""
+    """Keys that wait for a worker, by urgency."""
 
     def __init__(self) -> None:
-        self._live: dict[ServiceKey, None] = {}
-        self._backlog: dict[ServiceKey, None] = {}
+        self._waiting: dict[Urgency, dict[ServiceKey, None]] = {u: {} for u in Urgency}
+        self._urgency: dict[ServiceKey, Urgency] = {}
         self._in_hand: set[ServiceKey] = set()
         self._failures: dict[ServiceKey, int] = {}
         self._timers: dict[ServiceKey, asyncio.TimerHandle] = {}
         self._available = asyncio.Semaphore(0)  # one for each that waits and is in no hand
+        self._turn = 0
 
     def __len__(self) -> int:
-        return len(self._live) + len(self._backlog) + len(self._in_hand)
+        return len(self._urgency) + len(self._in_hand)
 
     @property
     def retrying(self) -> int:
         """How many keys failed and wait for another attempt."""
         return len(self._timers)
 
-    def add(self, key: ServiceKey, *, live: bool) -> None:
+    def add(self, key: ServiceKey, urgency: Urgency) -> None:
         """Let the key be looked at; a failed one at once, since something changed."""
         self._cancel_timer(key)
-        waiting = key in self._live or key in self._backlog
-        if live:
-            self._backlog.pop(key, None)
-            self._live[key] = None
-        elif key not in self._live:
-            self._backlog[key] = None
-        if not waiting and key not in self._in_hand:
+        before = self._urgency.get(key)
+        if before is None or urgency < before:
+            self._drop(key)
+            self._urgency[key] = urgency
+            self._waiting[urgency][key] = None
+        if before is None and key not in self._in_hand:
             self._available.release()
 
     async def get(self) -> ServiceKey:
         """Return the next key, and keep it in hand until `done` or `failed`."""
         await self._available.acquire()
-        waiting = itertools.chain(self._live, self._backlog)
-        key = next(key for key in waiting if key not in self._in_hand)
-        self._live.pop(key, None)
-        self._backlog.pop(key, None)
+        self._turn = (self._turn + 1) % _TURNS
+        order = reversed(Urgency) if self._turn == 0 else Urgency
+        key = next(k for u in order for k in self._waiting[u] if k not in self._in_hand)
+        self._drop(key)
         self._in_hand.add(key)
         return key
 
@@ -77,14 +90,19 @@ class Queue:
     def _put_back(self, key: ServiceKey) -> bool:
         """Take the key out of hand; tell whether it waits again already."""
         self._in_hand.discard(key)
-        waits = key in self._live or key in self._backlog
+        waits = key in self._urgency
         if waits:
             self._available.release()
         return waits
 
+    def _drop(self, key: ServiceKey) -> None:
+        urgency = self._urgency.pop(key, None)
+        if urgency is not None:
+            del self._waiting[urgency][key]
+
     def _retry(self, key: ServiceKey) -> None:
         self._timers.pop(key, None)
-        self.add(key, live=False)
+        self.add(key, Urgency.BACKLOG)
 
     def _cancel_timer(self, key: ServiceKey) -> None:
         timer = self._timers.pop(key, None)

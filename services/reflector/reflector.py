@@ -21,7 +21,7 @@ from services.reflector.consume import Cause, Discovery, Found, ImportBus, Impor
 from services.reflector.namespaces import NamespaceSweeper
 from services.reflector.operations import Plan
 from services.reflector.picture import Picture
-from services.reflector.queue import Queue
+from services.reflector.queue import Queue, Urgency
 from services.reflector.refusals import RefusalBoard
 from services.reflector.settings import ReflectorSettings
 from services.reflector.table import ServiceKey
@@ -143,13 +143,13 @@ class Reflector:
         for key in keys:
             if cause is not None and cause.subject.kind is not Kind.CLUSTER:
                 self._waiting.expect(key, connection, cause)
-            self._queue.add(key, live=cause is not None and cause.live)
+            self._queue.add(key, self._urgency(key, live=cause is not None and cause.live))
 
     def _on_own(self, keys: set[ServiceKey], *, live: bool) -> None:
         """Look at what changed here, but for Services that nobody mirrors."""
         for key in keys:
             if self._picture.concerns(key) or self._refusals.standing(key):
-                self._queue.add(key, live=live)
+                self._queue.add(key, self._urgency(key, live=live))
 
     def _on_namespaces(self, names: set[str]) -> None:
         if names:
@@ -157,7 +157,12 @@ class Reflector:
 
     def _look_at(self, keys: Iterable[ServiceKey]) -> None:
         for key in keys:
-            self._queue.add(key, live=False)
+            self._queue.add(key, Urgency.BACKLOG)
+
+    def _urgency(self, key: ServiceKey, *, live: bool) -> Urgency:
+        if not live:
+            return Urgency.BACKLOG
+        return Urgency.CHANGE if key in self._picture.own else Urgency.NEW
 
     async def _work(self) -> None:
         """Bring one mirror after another to what it should be; for ever."""

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.reflector.queue import Queue
+from services.reflector.queue import Queue, Urgency
 from services.reflector.table import ServiceKey
 from tests.support.virtual_time import run_virtually
 
-A, B, C = (ServiceKey("shop", name) for name in "abc")
+A, B, C, D = (ServiceKey("shop", name) for name in "abcd")
 Steps = Callable[[Queue], Coroutine[object, object, None]]
 
 
@@ -41,26 +41,44 @@ async def taken(queue: Queue) -> list[ServiceKey]:
 
 
 @virtually
-async def test_live_changes_go_before_the_backlog(queue: Queue) -> None:
-    """A replay of thousands does not delay the change that somebody waits for."""
-    queue.add(A, live=False)
-    queue.add(B, live=False)
-    queue.add(C, live=True)
-    queue.add(B, live=True)
-    queue.add(C, live=False)
+async def test_what_stands_goes_before_what_is_new_and_both_before_the_backlog(
+    queue: Queue,
+) -> None:
+    """Neither a replay of thousands nor a burst of new mirrors delays a change of one in use."""
+    queue.add(A, Urgency.BACKLOG)
+    queue.add(B, Urgency.BACKLOG)
+    queue.add(D, Urgency.NEW)
+    queue.add(C, Urgency.CHANGE)
+    queue.add(B, Urgency.CHANGE)
+    queue.add(C, Urgency.BACKLOG)
+    queue.add(D, Urgency.BACKLOG)
 
-    assert [await queue.get() for _ in range(3)] == [C, B, A]
+    assert [await queue.get() for _ in range(4)] == [C, B, D, A]
     assert await taken(queue) == []
+
+
+@virtually
+async def test_nobody_waits_for_ever(queue: Queue) -> None:
+    """While changes come without end, one key in eight is one of the least urgent."""
+    queue.add(A, Urgency.BACKLOG)
+    queue.add(B, Urgency.NEW)
+    order = []
+    for _ in range(16):
+        queue.add(C, Urgency.CHANGE)
+        order.append(await queue.get())
+        queue.done(order[-1])
+
+    assert [order.index(key) for key in (A, B)] == [7, 15]
 
 
 @virtually
 async def test_a_key_is_never_twice_in_hand(queue: Queue) -> None:
     """What happens to a mirror while it is worked on brings it back afterwards, and once."""
-    queue.add(A, live=True)
+    queue.add(A, Urgency.CHANGE)
     assert await queue.get() == A
-    queue.add(A, live=True)
-    queue.add(A, live=False)
-    queue.add(B, live=False)
+    queue.add(A, Urgency.CHANGE)
+    queue.add(A, Urgency.BACKLOG)
+    queue.add(B, Urgency.BACKLOG)
 
     assert await taken(queue) == [B]
     assert len(queue) == 3
@@ -75,7 +93,7 @@ async def test_a_key_is_never_twice_in_hand(queue: Queue) -> None:
 @virtually
 async def test_a_worker_that_waits_gets_the_next_key(queue: Queue) -> None:
     """Nothing is polled."""
-    asyncio.get_running_loop().call_later(5, lambda: queue.add(A, live=True))
+    asyncio.get_running_loop().call_later(5, lambda: queue.add(A, Urgency.CHANGE))
 
     assert await queue.get() == A
     assert now_s() == pytest.approx(5)
@@ -84,7 +102,7 @@ async def test_a_worker_that_waits_gets_the_next_key(queue: Queue) -> None:
 @virtually
 async def test_failures_are_retried_with_growing_delay(queue: Queue) -> None:
     """From a tenth of a second up to half a minute, and never given up."""
-    queue.add(A, live=True)
+    queue.add(A, Urgency.CHANGE)
     await queue.get()
     delays = []
     for _ in range(14):
@@ -102,13 +120,13 @@ async def test_failures_are_retried_with_growing_delay(queue: Queue) -> None:
 @virtually
 async def test_success_ends_the_growth(queue: Queue) -> None:
     """The next failure begins with a short delay again."""
-    queue.add(A, live=True)
+    queue.add(A, Urgency.CHANGE)
     for _ in range(8):
         await queue.get()
         queue.failed(A)
     await queue.get()
     queue.done(A)
-    queue.add(A, live=True)
+    queue.add(A, Urgency.CHANGE)
     await queue.get()
     queue.failed(A)
     began_s = now_s()
@@ -121,7 +139,7 @@ async def test_success_ends_the_growth(queue: Queue) -> None:
 @virtually
 async def test_the_server_says_when_to_come_back(queue: Queue) -> None:
     """Its Retry-After is kept, where it is longer than our own delay."""
-    queue.add(A, live=True)
+    queue.add(A, Urgency.CHANGE)
     await queue.get()
     queue.failed(A, after_s=7)
 
@@ -133,11 +151,11 @@ async def test_the_server_says_when_to_come_back(queue: Queue) -> None:
 @virtually
 async def test_a_change_supersedes_the_wait(queue: Queue) -> None:
     """Something is new, so the next attempt may succeed: it is made at once, and only once."""
-    queue.add(A, live=True)
+    queue.add(A, Urgency.CHANGE)
     await queue.get()
     queue.failed(A, after_s=1000)
 
-    queue.add(A, live=True)
+    queue.add(A, Urgency.CHANGE)
 
     assert queue.retrying == 0
     assert await queue.get() == A
@@ -150,9 +168,9 @@ async def test_a_change_supersedes_the_wait(queue: Queue) -> None:
 @virtually
 async def test_a_change_during_a_failing_attempt_is_tried_at_once(queue: Queue) -> None:
     """The attempt that failed was about an older state."""
-    queue.add(A, live=True)
+    queue.add(A, Urgency.CHANGE)
     await queue.get()
-    queue.add(A, live=True)
+    queue.add(A, Urgency.CHANGE)
     queue.failed(A, after_s=1000)
 
     assert await queue.get() == A
@@ -164,7 +182,7 @@ async def test_a_change_during_a_failing_attempt_is_tried_at_once(queue: Queue) 
 async def test_closing_forgets_what_waits_for_another_attempt(queue: Queue) -> None:
     """No timer outlives the program."""
     for key in (A, B):
-        queue.add(key, live=True)
+        queue.add(key, Urgency.CHANGE)
         await queue.get()
         queue.failed(key)
 
@@ -180,16 +198,17 @@ async def test_a_worker_that_is_cancelled_takes_nothing_along(queue: Queue) -> N
     """The key goes to the next worker."""
     waiting = asyncio.ensure_future(queue.get())
     await asyncio.sleep(0)
-    queue.add(A, live=True)
+    queue.add(A, Urgency.CHANGE)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
 
     assert await taken(queue) == [A]
 
 
+Step = Urgency | str
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["add", "add live", "get", "done", "failed", "wait"]),
+        st.sampled_from([*Urgency, "get", "done", "failed", "wait"]),
         st.sampled_from([A, B, C]),
     ),
     max_size=40,
@@ -197,7 +216,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_no_key_is_lost_and_none_is_in_hand_twice(steps: list[tuple[str, ServiceKey]]) -> None:
+def test_no_key_is_lost_and_none_is_in_hand_twice(steps: list[tuple[Step, ServiceKey]]) -> None:
     """Whatever happens in whatever order, what was added is handed out after its last addition."""
     run_virtually(_play(steps))
 
@@ -215,11 +234,11 @@ class Play:
         self.in_hand: set[ServiceKey] = set()
         self.owed: set[ServiceKey] = set()
 
-    async def step(self, step: str, key: ServiceKey) -> None:
+    async def step(self, step: Step, key: ServiceKey) -> None:
         """Let one thing happen."""
         match step:
-            case "add" | "add live":
-                self.queue.add(key, live=step == "add live")
+            case Urgency():
+                self.queue.add(key, step)
                 self.owed.add(key)
             case "get":
                 self.take(await taken(self.queue))
@@ -253,7 +272,7 @@ class Play:
             self.take(await taken(self.queue))
 
 
-async def _play(steps: list[tuple[str, ServiceKey]]) -> None:
+async def _play(steps: list[tuple[Step, ServiceKey]]) -> None:
     play = Play()
     for step, key in steps:
         await play.step(step, key)
