@@ -29,6 +29,7 @@ class Metrics:
         resyncs: Replays of a stream after a doubt.
         table: Sizes of tables.
         retries: Things that failed and wait for another attempt right now.
+        held: Removals of mirrors that are held back right now, by exporting cluster.
     """
 
     def __init__(self, program: str, cluster: str) -> None:
@@ -72,6 +73,11 @@ class Metrics:
         self.table = self._gauge("table_entries", "Entries in a table.", "table")
         self.retries = self._gauge(
             "retries", "Things that failed and wait for another attempt right now."
+        )
+        self.held = self._gauge(
+            "held_removals",
+            "Removals of mirrors that are held back right now, since most would go at once.",
+            "exporting",
         )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

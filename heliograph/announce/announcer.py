@@ -14,10 +14,11 @@ from heliograph.contract.headers import TRACEPARENT, WITHDRAWAL_TTL_S, cloud_eve
 from heliograph.contract.messages import (
     WITHDRAWALS,
     ClusterAnnounced,
+    ClusterWithdrawn,
     Message,
     encode,
-    is_withdrawal,
     message_type,
+    vanishes,
 )
 from heliograph.contract.subjects import Kind, Subject, parse_subject
 from heliograph.metrics import Metrics
@@ -101,22 +102,23 @@ class Announcer:
             reading = await read_stream(self._connection, self._cluster, self._kinds)
             self._stream.reset(reading.live)
 
-    async def renew_lease(self, message: ClusterAnnounced) -> bool:
+    async def renew_lease(self, message: ClusterAnnounced | ClusterWithdrawn) -> bool:
         """Publish the cluster's own message, with digests of what the stream holds.
 
         Returns:
-            Whether it carries digests: only when nothing is missing in the stream.
+            Whether nothing is missing in the stream; only then an announcement carries digests.
 
         Raises:
             HeliographError: The server refused it.
         """
         subject = Subject(cluster=self._cluster, kind=Kind.CLUSTER, name=self._cluster)
         async with self.publisher.quiet():
-            if self._stream.complete:
+            complete = self._stream.complete
+            if complete and isinstance(message, ClusterAnnounced):
                 message = msgspec.structs.replace(message, digests=self._stream.digests())
             publication = self._publication(subject, message, Origin(seen_at_ns=now_ns()))
             await self.publisher.publish_now(publication)
-        return message.digests is not None
+        return complete
 
     def _settle(self, stored: Stored) -> None:
         """Take the stream's acknowledgement of one publication."""
@@ -163,11 +165,10 @@ class Announcer:
         observed_at = rfc3339(origin.seen_at_ns)
         headers = cloud_event_headers(subject, message, observed_at=observed_at)
         headers["ce-id"] = f"{self.publisher.epoch}-{self._events}"
-        vanishes = is_withdrawal(message) or subject.kind is Kind.CLUSTER
         return Publication(
             subject=str(subject),
             payload=encode(message),
             headers=headers,
-            ttl_s=WITHDRAWAL_TTL_S if vanishes else None,
+            ttl_s=WITHDRAWAL_TTL_S if vanishes(message) else None,
             live=origin.live,
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from heliograph import program
-from heliograph.kube.client import KubeClient
+from heliograph.kube.client import KubeClient, Selection
 from heliograph.kube.kubeconfig import Kubeconfig
 from heliograph.kube.objects import (
     ENDPOINT_SLICES,
@@ -42,7 +42,7 @@ class Relay:
 
     async def run(self) -> None:
         """Relay for ever."""
-        watch = ListWatch(self._east, SERVICES, label_selector=f"{LABEL}=true")
+        watch = ListWatch(self._east, SERVICES, selection=Selection(labels=f"{LABEL}=true"))
         async with asyncio.TaskGroup() as tasks:
             async for event in watch.events():
                 match event:

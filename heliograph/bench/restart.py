@@ -14,7 +14,7 @@ from heliograph import telemetry
 from heliograph.bench.figures import Restart, Walls, ratio
 from heliograph.bench.stage import NAMESPACE, Progress, Stage, programs, service, stage
 from heliograph.bus import ConnectionSettings, connect
-from heliograph.kube.client import KubeClient
+from heliograph.kube.client import KubeClient, Selection
 from heliograph.kube.objects import ENDPOINT_SLICES, SERVICES
 from heliograph.marks import EXPORT_LABEL
 from heliograph.metrics import Metrics
@@ -71,7 +71,7 @@ async def _list_both(staged: Stage) -> float:
     begun = time.perf_counter()
     await asyncio.gather(
         *(
-            client.list(resource, namespace=NAMESPACE)
+            client.list(resource, Selection(namespace=NAMESPACE))
             for client in (staged.east, staged.west)
             for resource in (SERVICES, ENDPOINT_SLICES)
         )

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from cyclopts import App, CycloptsError, Parameter
 
 import heliograph
 from heliograph import logs, program, settings
+from heliograph.cli.benchmarks import bench
+from heliograph.cli.deciding import confirm, forget, leave
 from heliograph.cli.flags import with_flags
+from heliograph.cli.options import OneKubeconfig, in_cluster
 from heliograph.contract.messages import EndpointsMode
 from heliograph.errors import HeliographError, InputError
 from heliograph.run.settings import ProgramSettings
 from services.reflector.settings import ReflectorSettings
 from services.watcher.settings import WatcherSettings
-
-if TYPE_CHECKING:
-    from heliograph.kube.client import KubeClient
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -37,10 +37,6 @@ DryRun = Annotated[
     bool, Parameter(help="Print what would be done, do nothing, and stop.", negative="")
 ]
 ServiceArgument = Annotated[str, Parameter(help="The Service, as NAMESPACE/NAME.")]
-OneKubeconfig = Annotated[
-    str | None,
-    Parameter(help="PATH or PATH@CONTEXT [default: $KUBECONFIG, else ~/.kube/config]."),
-]
 
 
 def main() -> None:
@@ -167,7 +163,7 @@ def export(
     from heliograph.cli import services  # noqa: PLC0415 - keeps `--help` quick
 
     name = services.ServiceName.parse(service)
-    return _in_cluster(kubeconfig, lambda client: services.export(client, name, endpoints))
+    return in_cluster(kubeconfig, lambda client: services.export(client, name, endpoints))
 
 
 @app.command(name="unexport")
@@ -180,7 +176,7 @@ def unexport(service: ServiceArgument, /, *, kubeconfig: OneKubeconfig = None) -
     from heliograph.cli import services  # noqa: PLC0415 - keeps `--help` quick
 
     name = services.ServiceName.parse(service)
-    return _in_cluster(kubeconfig, lambda client: services.unexport(client, name))
+    return in_cluster(kubeconfig, lambda client: services.unexport(client, name))
 
 
 @app.command(name="adopt")
@@ -193,7 +189,7 @@ def adopt(service: ServiceArgument, /, *, kubeconfig: OneKubeconfig = None) -> i
     from heliograph.cli import services  # noqa: PLC0415 - keeps `--help` quick
 
     name = services.ServiceName.parse(service)
-    return _in_cluster(kubeconfig, lambda client: services.adopt(client, name))
+    return in_cluster(kubeconfig, lambda client: services.adopt(client, name))
 
 
 @app.command(name="demo")
@@ -217,6 +213,9 @@ def demo(
     return program.run(demo_command.demo(real=real, as_json=json))
 
 
+for decision in (leave, forget, confirm):
+    app.command(decision)
+app.command(bench)
 lab = App(name="lab", help="Clusters to try things on.")
 app.command(lab)
 
@@ -247,82 +246,3 @@ def _load(struct: type[S], flags: Mapping[str, object], *others: type[msgspec.St
     return settings.load(
         struct, environ=os.environ, flags=own, known_elsewhere=settings.setting_names(*others)
     )
-
-
-def _in_cluster(kubeconfig: str | None, act: Callable[[KubeClient], Awaitable[str]]) -> int:
-    """Do one thing in the cluster of a kubeconfig, and print what was done."""
-    from heliograph.cli import acting  # noqa: PLC0415 - keeps `--help` quick
-
-    return program.run(acting.act(kubeconfig, act))
-
-
-bench = App(name="bench", help="Figures, each beside the floor measured in the same run.")
-app.command(bench)
-Json = Annotated[bool, Parameter(help="Print one JSON object.", negative="")]
-
-
-@bench.command(name="propagation")
-def bench_propagation(
-    *, samples: Annotated[int, Parameter(help="Services on either side.")] = 200, json: Json = False
-) -> int:
-    """Measure how long one change needs between idle clusters.
-
-    Example:
-        heliograph bench propagation --json
-    """
-    from heliograph.bench.propagation import propagation  # noqa: PLC0415 - keeps `--help` quick
-
-    return _bench(lambda progress: propagation(samples, progress), as_json=json)
-
-
-@bench.command(name="burst")
-def bench_burst(
-    *, services: Annotated[int, Parameter(help="Exported at once.")] = 1000, json: Json = False
-) -> int:
-    """Measure how long many Services need that are exported at once.
-
-    Example:
-        heliograph bench burst --services 1000
-    """
-    from heliograph.bench.burst import burst  # noqa: PLC0415 - keeps `--help` quick
-
-    return _bench(lambda progress: burst(services, progress), as_json=json)
-
-
-@bench.command(name="restart")
-def bench_restart(
-    *, services: Annotated[int, Parameter(help="Mirrors in place.")] = 1000, json: Json = False
-) -> int:
-    """Measure a restart over mirrors that are as they should be; nothing may be written.
-
-    Example:
-        heliograph bench restart --services 1000
-    """
-    from heliograph.bench.restart import restart  # noqa: PLC0415 - keeps `--help` quick
-
-    return _bench(lambda progress: restart(services, progress), as_json=json)
-
-
-@bench.command(name="memory")
-def bench_memory(
-    *,
-    fewer: Annotated[int, Parameter(help="First count of Services.")] = 1000,
-    more: Annotated[int, Parameter(help="Second count of Services.")] = 10_000,
-    json: Json = False,
-) -> int:
-    """Measure the memory of each program, by exported Service, on in-memory API servers.
-
-    Example:
-        heliograph bench memory --json
-    """
-    from heliograph.bench.memory import memory  # noqa: PLC0415 - keeps `--help` quick
-
-    return _bench(lambda progress: memory(fewer, more, progress), as_json=json)
-
-
-def _bench(measure: Callable[..., Awaitable[msgspec.Struct]], *, as_json: bool) -> int:
-    """Run one benchmark."""
-    from heliograph.cli import bench as bench_command  # noqa: PLC0415 - keeps `--help` quick
-
-    logs.configure("error", human=True)
-    return program.run(bench_command.bench(measure, as_json=as_json))

@@ -7,7 +7,7 @@ import msgspec
 from heliograph.contract.messages import EndpointsMode
 from heliograph.contract.names import is_dns_label
 from heliograph.errors import InputError
-from heliograph.kube.client import KubeClient
+from heliograph.kube.client import KubeClient, Selection
 from heliograph.kube.errors import NotFound
 from heliograph.kube.objects import (
     ENDPOINT_SLICES,
@@ -112,7 +112,8 @@ async def adopt(client: KubeClient, name: ServiceName) -> str:
 
 async def _mark_backends(client: KubeClient, name: ServiceName) -> None:
     selector = f"{SERVICE_NAME_LABEL}={name.name}"
-    listing = await client.list(ENDPOINT_SLICES, namespace=name.namespace, label_selector=selector)
+    selection = Selection(namespace=name.namespace, labels=selector)
+    listing = await client.list(ENDPOINT_SLICES, selection)
     for item in listing.items:
         if SLICE_MANAGED_BY_LABEL not in item.metadata.labels:
             await _mark(client, ENDPOINT_SLICES, item)

@@ -97,6 +97,13 @@ class ClusterAnnounced(Message, frozen=True, kw_only=True, tag="cluster.announce
     digests: dict[str, Digest] | None = None
 
 
+class ClusterWithdrawn(Message, frozen=True, kw_only=True, tag="cluster.withdrawn.v1"):
+    """The cluster has left the ClusterSet: nothing that it ever published holds any more.
+
+    Unlike other withdrawals it stays in the stream, so whoever was away for long hears it too.
+    """
+
+
 class NodeAnnounced(Message, frozen=True, kw_only=True, tag="node.announced.v1"):
     """A node that offers itself as WireGuard peer; published on every change of its facts.
 
@@ -221,6 +228,7 @@ class Feedback(msgspec.Struct, frozen=True, kw_only=True):
 
 AnyMessage = (
     ClusterAnnounced
+    | ClusterWithdrawn
     | NodeAnnounced
     | NodeWithdrawn
     | ServiceExported
@@ -232,6 +240,7 @@ AnyMessage = (
 )
 
 WITHDRAWALS: Final[dict[Kind, Message]] = {
+    Kind.CLUSTER: ClusterWithdrawn(),
     Kind.NODE: NodeWithdrawn(),
     Kind.SERVICE: ServiceWithdrawn(),
     Kind.ENDPOINTS: EndpointsWithdrawn(),
@@ -240,7 +249,7 @@ WITHDRAWALS: Final[dict[Kind, Message]] = {
 """The withdrawal of each kind that can be withdrawn."""
 
 _BY_KIND: Final[dict[Kind, tuple[type[Message], ...]]] = {
-    Kind.CLUSTER: (ClusterAnnounced,),
+    Kind.CLUSTER: (ClusterAnnounced, ClusterWithdrawn),
     Kind.NODE: (NodeAnnounced, NodeWithdrawn),
     Kind.SERVICE: (ServiceExported, ServiceWithdrawn),
     Kind.ENDPOINTS: (EndpointsExported, EndpointsWithdrawn),
@@ -297,6 +306,17 @@ def decode_feedback(payload: bytes) -> Feedback | None:
 def is_withdrawal(message: Message) -> bool:
     """Tell whether the message takes something back."""
     return message in WITHDRAWALS.values()
+
+
+def vanishes(message: Message) -> bool:
+    """Tell whether the stream forgets the message after some days.
+
+    What is taken back need not be said for ever; that a whole cluster left must be. A cluster that
+    announces itself does so again and again.
+    """
+    if isinstance(message, ClusterWithdrawn):
+        return False
+    return is_withdrawal(message) or isinstance(message, ClusterAnnounced)
 
 
 def message_type(message: Message) -> str:

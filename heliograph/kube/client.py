@@ -49,6 +49,29 @@ class Listing(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     items: tuple[T, ...] = ()
 
 
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """Which objects of a kind.
+
+    Attributes:
+        namespace: Only those in it; empty for all namespaces.
+        labels: A label selector; empty for any labels.
+        name: Only the object of this name; empty for all.
+    """
+
+    namespace: str = ""
+    labels: str = ""
+    name: str = ""
+
+    def params(self) -> dict[str, str]:
+        """Return the parameters of a list or watch request; the namespace is in its path."""
+        fields = f"metadata.name={self.name}" if self.name else ""
+        given = {"labelSelector": self.labels, "fieldSelector": fields}
+        return {name: value for name, value in given.items() if value}
+
+
+EVERYTHING: Final = Selection()
+
+
 class KubeClient:
     """One cluster's API server, with the credentials of one kubeconfig context.
 
@@ -82,13 +105,11 @@ class KubeClient:
         """Return the URL of the API server."""
         return self._credentials.server
 
-    async def list(
-        self, resource: Resource[T], *, namespace: str = "", label_selector: str = ""
-    ) -> Listing[T]:
+    async def list(self, resource: Resource[T], selection: Selection = EVERYTHING) -> Listing[T]:
         """Return all objects, in pages of 500; begins anew when the snapshot expires between."""
         while True:
             try:
-                return await self._list_pages(resource, namespace, label_selector)
+                return await self._list_pages(resource, selection)
             except Gone:
                 continue
 
@@ -168,14 +189,12 @@ class KubeClient:
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise ApiUnreachable(self.cluster, self.server, _why(error)) from error
 
-    async def _list_pages(
-        self, resource: Resource[T], namespace: str, label_selector: str
-    ) -> Listing[T]:
+    async def _list_pages(self, resource: Resource[T], selection: Selection) -> Listing[T]:
         decoder = msgspec.json.Decoder(Listing[resource.struct])  # type: ignore[name-defined]
         items: list[T] = []
-        params = {"limit": str(_PAGE)} | _given(labelSelector=label_selector)
+        params = {"limit": str(_PAGE), **selection.params()}
         while True:
-            body = await self._call("GET", resource.path(namespace), params=params)
+            body = await self._call("GET", resource.path(selection.namespace), params=params)
             with self._readable(resource):
                 page: Listing[T] = decoder.decode(body)
             items.extend(page.items)
@@ -243,10 +262,6 @@ class KubeClient:
 
 
 _USER_AGENT: Final = "heliograph"
-
-
-def _given(**params: str) -> dict[str, str]:
-    return {name: value for name, value in params.items() if value}
 
 
 async def _raise_for_status(request: str, response: aiohttp.ClientResponse) -> None:

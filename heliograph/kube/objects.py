@@ -166,6 +166,12 @@ class Namespace(KubeObject, frozen=True, kw_only=True):
     status: NamespaceStatus = NamespaceStatus()
 
 
+class ConfigMap(KubeObject, frozen=True, kw_only=True):
+    """core/v1 ConfigMap, as far as it holds text."""
+
+    data: Mapping[str, str] = {}
+
+
 class ServiceCIDRSpec(KubeStruct, frozen=True, kw_only=True):
     """The ranges of one ServiceCIDR."""
 
@@ -189,16 +195,16 @@ class ObjectReference(KubeStruct, frozen=True, kw_only=True):
 
 
 class Event(KubeObject, frozen=True, kw_only=True):
-    """events.k8s.io/v1 Event."""
+    """events.k8s.io/v1 Event; those of older clients lack much of it."""
 
-    event_time: str
-    type: str
-    reason: str
-    action: str
-    note: str
-    reporting_controller: str
-    reporting_instance: str
-    regarding: ObjectReference
+    event_time: str | None = None
+    type: str = ""
+    reason: str = ""
+    action: str = ""
+    note: str = ""
+    reporting_controller: str = ""
+    reporting_instance: str = ""
+    regarding: ObjectReference = ObjectReference()
 
 
 T = TypeVar("T", bound=KubeObject)
@@ -244,6 +250,9 @@ SERVICES: Final = Resource(api="/api/v1", plural="services", kind="Service", str
 ENDPOINTS: Final = Resource(api="/api/v1", plural="endpoints", kind="Endpoints", struct=KubeObject)
 NAMESPACES: Final = Resource(
     api="/api/v1", plural="namespaces", kind="Namespace", namespaced=False, struct=Namespace
+)
+CONFIG_MAPS: Final = Resource(
+    api="/api/v1", plural="configmaps", kind="ConfigMap", struct=ConfigMap
 )
 NODES: Final = Resource(api="/api/v1", plural="nodes", kind="Node", namespaced=False, struct=Node)
 ENDPOINT_SLICES: Final = Resource(

@@ -16,19 +16,21 @@ _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
 class Right(msgspec.Struct, frozen=True, kw_only=True):
-    """Some verbs on one resource, in all namespaces.
+    """Some verbs on one resource.
 
     Attributes:
         group: API group; empty for core.
         resource: Plural name.
         verbs: As in RBAC.
         name: Only the object of this name; empty for all.
+        namespace: Only in this namespace; empty for all.
     """
 
     group: str = ""
     resource: str
     verbs: tuple[str, ...]
     name: str = ""
+    namespace: str = ""
 
 
 class _ReviewStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +84,7 @@ async def _allowed(client: KubeClient, right: Right, verb: str) -> bool:
         "resource": right.resource,
         "verb": verb,
         "name": right.name,
+        "namespace": right.namespace,
     }
     body = msgspec.json.encode(
         {
@@ -99,7 +102,9 @@ async def _allowed(client: KubeClient, right: Right, verb: str) -> bool:
 
 def _name(right: Right, verb: str) -> str:
     group = f".{right.group}" if right.group else ""
-    return f"{verb} {right.resource}{group}" + (f" {right.name}" if right.name else "")
+    name = f" {right.name}" if right.name else ""
+    where = f" in namespace {right.namespace}" if right.namespace else ""
+    return f"{verb} {right.resource}{group}{name}{where}"
 
 
 def _whose(kubeconfig: Kubeconfig) -> str:

@@ -19,7 +19,7 @@ import structlog
 
 from heliograph.backoff import Backoff
 from heliograph.errors import HeliographError, RetryableError
-from heliograph.kube.client import KubeClient
+from heliograph.kube.client import EVERYTHING, KubeClient, Selection
 from heliograph.kube.errors import Gone, NotFound, Status, Unreadable, api_error
 from heliograph.kube.objects import KubeObject, Resource
 
@@ -90,14 +90,14 @@ class ListWatch(Generic[T]):
         client: KubeClient,
         resource: Resource[T],
         *,
-        label_selector: str = "",
+        selection: Selection = EVERYTHING,
         inactivity_s: float = INACTIVITY_S,
         optional: bool = False,
     ) -> None:
         """Prepare; `optional` says that the kind may be unknown here: then there are none."""
         self._client = client
         self._resource = resource
-        self._label_selector = label_selector
+        self._selection = selection
         self._inactivity_s = inactivity_s
         self._optional = optional
         self._object: msgspec.json.Decoder[T] = msgspec.json.Decoder(resource.struct)
@@ -140,7 +140,7 @@ class ListWatch(Generic[T]):
 
     async def _list_once(self) -> Listed[T]:
         try:
-            listing = await self._client.list(self._resource, label_selector=self._label_selector)
+            listing = await self._client.list(self._resource, self._selection)
         except NotFound:
             if not self._optional:
                 raise
@@ -173,10 +173,9 @@ class ListWatch(Generic[T]):
             "allowWatchBookmarks": "true",
             "resourceVersion": self._version,
             "timeoutSeconds": str(_SERVER_TIMEOUT_S + random.randrange(60)),  # noqa: S311
+            **self._selection.params(),
         }
-        if self._label_selector:
-            params["labelSelector"] = self._label_selector
-        path = self._resource.path()
+        path = self._resource.path(self._selection.namespace)
         async with self._client.stream(path, params, inactivity_s=self._inactivity_s) as content:
             self.alive = True
             async for line in lines(content):

@@ -19,10 +19,9 @@ from heliograph.metrics import Metrics
 from heliograph.run.programs import bus, cluster
 from services.reflector.consume import ImportBus
 from services.reflector.reflector import Reflector
-from services.reflector.rights import NAMESPACE_RIGHTS
-from services.reflector.rights import RIGHTS as REFLECTOR_RIGHTS
+from services.reflector.rights import rights as reflector_rights
 from services.reflector.settings import ReflectorSettings
-from services.watcher.rights import RIGHTS as WATCHER_RIGHTS
+from services.watcher.rights import rights as watcher_rights
 from services.watcher.settings import WatcherSettings
 from services.watcher.watcher import Watcher
 
@@ -85,8 +84,9 @@ async def run_joined(
 async def _prepare(
     stack: AsyncExitStack, joined: Joined, name: ClusterId, kubeconfig: Kubeconfig
 ) -> Programs:
-    extra = NAMESPACE_RIGHTS if joined.create_namespaces else ()
-    rights = (*WATCHER_RIGHTS, *REFLECTOR_RIGHTS, *extra)
+    watching = WatcherSettings(cluster=name)
+    reflecting = ReflectorSettings(cluster=name, create_namespaces=joined.create_namespaces)
+    rights = (*watcher_rights(watching), *reflector_rights(reflecting))
     client = await stack.enter_async_context(cluster(name, kubeconfig, rights))
     settings = ConnectionSettings(urls=(joined.buses[name],), name=f"heliograph up, {name}")
     home = await stack.enter_async_context(bus(settings))
@@ -96,14 +96,14 @@ async def _prepare(
         buses = [await _import_bus(stack, joined, name, other) for other in others]
     return Programs(
         watcher=Watcher(
-            WatcherSettings(cluster=name),
+            watching,
             client,
             home,
             telemetry=telemetry.from_environment("watcher", name, os.environ),
             metrics=Metrics("watcher", name),
         ),
         reflector=Reflector(
-            ReflectorSettings(cluster=name, create_namespaces=joined.create_namespaces),
+            reflecting,
             client,
             home=home,
             buses=buses,

@@ -25,18 +25,17 @@ from heliograph.web import Served, serve
 from services.reflector import preview as reflector_preview
 from services.reflector.consume import ImportBus
 from services.reflector.reflector import Reflector
-from services.reflector.rights import NAMESPACE_RIGHTS
-from services.reflector.rights import RIGHTS as REFLECTOR_RIGHTS
+from services.reflector.rights import rights as reflector_rights
 from services.reflector.settings import ReflectorSettings
 from services.watcher import preview as watcher_preview
-from services.watcher.rights import RIGHTS as WATCHER_RIGHTS
+from services.watcher.rights import rights as watcher_rights
 from services.watcher.settings import WatcherSettings
 from services.watcher.watcher import Watcher
 
 _ONCE_S = 60.0
 _UNCONFIRMED = (
-    f"not finished after {_ONCE_S:.0f} s: no exporting cluster is known, or one has not confirmed "
-    f"what it exports; are the watchers of the other clusters running?"
+    f"not finished after {_ONCE_S:.0f} s: no exporting cluster is known, one has not confirmed "
+    f"what it exports, or removals are held; are the watchers of the other clusters running?"
 )
 Work = Coroutine[Any, Any, None]
 
@@ -71,7 +70,7 @@ async def run_watcher(program: ProgramSettings, settings: WatcherSettings, *, on
     metrics = Metrics("watcher", settings.cluster)
     traces = telemetry.from_environment("watcher", settings.cluster, os.environ)
     async with (
-        cluster(settings.cluster, program.cluster_access(), WATCHER_RIGHTS) as client,
+        cluster(settings.cluster, program.cluster_access(), watcher_rights(settings)) as client,
         bus(program.bus("watcher", settings.cluster)) as connection,
     ):
         watcher = Watcher(settings, client, connection, telemetry=traces, metrics=metrics)
@@ -109,7 +108,7 @@ async def run_reflector(
 async def preview_watcher(program: ProgramSettings, settings: WatcherSettings) -> None:
     """Print what the watcher would publish."""
     async with (
-        cluster(settings.cluster, program.cluster_access(), WATCHER_RIGHTS) as client,
+        cluster(settings.cluster, program.cluster_access(), watcher_rights(settings)) as client,
         bus(program.bus("preview", settings.cluster)) as connection,
     ):
         _print(await watcher_preview.preview(settings, client, connection))
@@ -136,11 +135,6 @@ async def run_streams(
     known = [parse_cluster_id(cluster) for cluster in clusters]
     async with bus(program.bus("streams", "administrator")) as connection:
         await keep_streams(connection, known, replicas=replicas, once=once)
-
-
-def reflector_rights(settings: ReflectorSettings) -> tuple[Right, ...]:
-    """Return what the reflector needs with these settings."""
-    return REFLECTOR_RIGHTS + (NAMESPACE_RIGHTS if settings.create_namespaces else ())
 
 
 def imports(

@@ -78,7 +78,18 @@ class ImportBus(msgspec.Struct, frozen=True, kw_only=True):
     clusters: tuple[ClusterId, ...] = ()
 
 
-Touched = Callable[[set[ServiceKey], Cause | None], None]
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """Who hears what of one exporting cluster.
+
+    Attributes:
+        touched: The Services that a message, or (None) the end of a replay, concerns.
+        completed: It has said all that it exports.
+        departed: It has left the ClusterSet, at this epoch; or (None) it is back.
+    """
+
+    touched: Callable[[set[ServiceKey], Cause | None], None]
+    completed: Callable[[ClusterId], None]
+    departed: Callable[[ClusterId, int | None], None] = lambda *_: None
 
 
 class Importer:
@@ -94,14 +105,13 @@ class Importer:
         cluster: ClusterId,
         *,
         metrics: Metrics,
-        touched: Touched,
-        completed: Callable[[ClusterId], None],
+        told: Told,
+        left_at: int | None = None,
     ) -> None:
-        self.table = ImportTable(cluster)
+        self.table = ImportTable(cluster, left_at=left_at)
         self._cluster = cluster
         self._metrics = metrics
-        self._touched = touched
-        self._completed = completed
+        self._told = told
         self._logged: set[str] = set()
         self._consumer = Consumer(
             connection,
@@ -154,13 +164,15 @@ class Importer:
         return subject
 
     def _fold(self, fold: Callable[[], set[ServiceKey]], cause: Cause | None) -> None:
-        complete = self.table.complete
+        complete, left_at = self.table.complete, self.table.left_at
         touched = fold()
         if touched:
-            self._touched(touched, cause)
+            self._told.touched(touched, cause)
+        if self.table.left_at != left_at:
+            self._told.departed(self._cluster, self.table.left_at)
         if self.table.complete and not complete:
             _log.info("replay confirmed", exporting=self._cluster, services=self.table.size)
-            self._completed(self._cluster)
+            self._told.completed(self._cluster)
         self._metrics.table.labels(f"exports/{self._cluster}").set(self.table.size)
 
     def _reject(self, error: HeliographError) -> None:

@@ -8,8 +8,8 @@ import msgspec
 
 from heliograph.contract.names import ClusterId
 from heliograph.kube.objects import EndpointSlice, KubeObject, ObjectMeta, Service
-from heliograph.marks import EXPORTING_ANNOTATION, SOURCE_CLUSTER_LABEL
-from services.reflector.own_services import Foreign, OwnServices
+from heliograph.marks import SOURCE_CLUSTER_LABEL
+from services.reflector.own_services import Foreign, OwnServices, marked
 from services.reflector.own_slices import OwnSlices, is_mirrored
 from services.reflector.surroundings import OwnFamilies, OwnNamespaces
 from services.reflector.table import ServiceKey
@@ -40,10 +40,7 @@ class OwnMirror(msgspec.Struct, frozen=True, kw_only=True):
 
     def marked(self) -> tuple[ClusterId, ...]:
         """Return the clusters that the Service's own mark names, in its order."""
-        if self.service is None:
-            return ()
-        text = self.service.metadata.annotations.get(EXPORTING_ANNOTATION, "")
-        return tuple(ClusterId(name) for name in text.split(",") if name)
+        return () if self.service is None else marked(self.service)
 
 
 def exporting_of(item: EndpointSlice) -> ClusterId:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import msgspec
 from typing_extensions import override
 
+from heliograph.contract.names import ClusterId
 from heliograph.kube.objects import ObjectMeta, Service
-from heliograph.marks import is_ours
+from heliograph.marks import EXPORTING_ANNOTATION, is_ours
 from services.reflector.own_objects import OwnObjects
 from services.reflector.table import ServiceKey
 
@@ -32,6 +34,7 @@ class OwnServices(OwnObjects[Service]):
         super().__init__()
         self._ours: dict[ServiceKey, Service] = {}
         self._foreign: dict[ServiceKey, Foreign] = {}
+        self._pointing_at: Counter[str] = Counter()
 
     def ours(self, key: ServiceKey) -> Service | None:
         """Return the Service, if it is ours."""
@@ -40,6 +43,10 @@ class OwnServices(OwnObjects[Service]):
     def foreign(self, key: ServiceKey) -> Foreign | None:
         """Return the Service, if it is somebody else's."""
         return self._foreign.get(key)
+
+    def pointing_at(self, exporting: str) -> int:
+        """Return how many mirrors name a cluster in their mark."""
+        return self._pointing_at[exporting]
 
     def keys(self) -> Iterator[ServiceKey]:
         """Yield the names of our Services."""
@@ -54,6 +61,7 @@ class OwnServices(OwnObjects[Service]):
         key = _key(obj.metadata)
         if is_ours(obj):
             self._ours[key] = obj
+            self._pointing_at.update(marked(obj))
         else:
             self._foreign[key] = Foreign(owner=_owner(obj), metadata=_bare(obj.metadata))
         return {key}
@@ -61,15 +69,23 @@ class OwnServices(OwnObjects[Service]):
     @override
     def _forget(self, metadata: ObjectMeta) -> set[ServiceKey]:
         key = _key(metadata)
-        self._ours.pop(key, None)
+        ours = self._ours.pop(key, None)
+        if ours is not None:
+            self._pointing_at.subtract(marked(ours))
         self._foreign.pop(key, None)
         return {key}
 
     @override
     def _clear(self) -> set[ServiceKey]:
         known = {*self._ours, *self._foreign}
-        self._ours, self._foreign = {}, {}
+        self._ours, self._foreign, self._pointing_at = {}, {}, Counter()
         return known
+
+
+def marked(mirror: Service) -> tuple[ClusterId, ...]:
+    """Return the clusters that a mirror's mark names, in its order."""
+    text = mirror.metadata.annotations.get(EXPORTING_ANNOTATION, "")
+    return tuple(ClusterId(name) for name in text.split(",") if name)
 
 
 def _key(metadata: ObjectMeta) -> ServiceKey:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from heliograph.contract.names import ClusterId
 from heliograph.kube.objects import Namespace
+from heliograph.membership.record import Membership
 from services.reflector.admission import Admission
 from services.reflector.desired import Importing, desire_mirror, may_import
+from services.reflector.holds import Holds, Limits, News
 from services.reflector.mirror import DesiredMirror
 from services.reflector.operations import Plan, Situation
 from services.reflector.own import OwnCluster
@@ -22,13 +24,18 @@ class Picture:
     Attributes:
         own: The importing cluster.
         exports: The exporting clusters' tables.
+        membership: What people decided about the ClusterSet.
+        holds: Removals that wait.
     """
 
     def __init__(self, importing: ClusterId, settings: ReflectorSettings) -> None:
         self.own = OwnCluster()
         self.exports: dict[ClusterId, ImportTable] = {}
+        self.membership = Membership()
+        self.holds = Holds(Limits(hold_s=settings.hold_s))
         self._importing = importing
         self._create_namespaces = settings.create_namespaces
+        self._hold_s = settings.hold_s
         self._import_from = frozenset(e.partition("=")[0] for e in settings.import_from)
         self._admission = Admission(settings)
 
@@ -56,15 +63,46 @@ class Picture:
 
     def concerns(self, key: ServiceKey) -> bool:
         """Tell whether anybody exports the Service, or anything of ours stands under its name."""
-        return key in self.own or any(key in table for table in self.exports.values())
+        return key in self.own or any(key in table for table in self._tables())
 
     def exporting(self, key: ServiceKey) -> tuple[ClusterId, ...]:
         """Return the clusters that export a Service."""
-        return tuple(cluster for cluster, table in self.exports.items() if key in table)
+        return tuple(table.cluster for table in self._tables() if key in table)
+
+    def listed(self, exporting: ClusterId) -> bool:
+        """Tell whether a cluster is one of those to import from, by the settings."""
+        return not self._import_from or exporting in self._import_from
 
     def imports_from(self, exporting: ClusterId) -> bool:
-        """Tell whether mirrors may point at a cluster, as whoever runs this one has set."""
-        return not self._import_from or exporting in self._import_from
+        """Tell whether mirrors may point at a cluster, as whoever runs this one has decided."""
+        member = not self.membership.left and exporting not in self.membership.forgotten
+        return member and self.listed(exporting)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every cluster that is imported from has said all that it exports."""
+        return all(table.complete for table in self._tables())
+
+    def removals(self, exporting: ClusterId, keys: Iterable[ServiceKey]) -> set[ServiceKey]:
+        """Return the mirrors that point at a cluster which exports them no more.
+
+        Not those of a cluster that left, or that people want nothing from.
+        """
+        table = self.exports[exporting]
+        if table.left_at is not None or not self.imports_from(exporting):
+            return set()
+        gone = (key for key in keys if table.presence(key) is Presence.WITHDRAWN)
+        return {key for key in gone if exporting in self.own.mirror(key).exporting()}
+
+    def explain_hold(self, news: News) -> str:
+        """Return what is held, why, for how long, and what to do, in words."""
+        here, there = self._importing, news.exporting
+        return (
+            f"cluster {there} withdraws most of its {news.mirrors} mirrors in cluster {here} at "
+            f"once ({news.removals} so far); they are kept as they are for {self._hold_s:g} s. If "
+            f"that is right, let them go with 'heliograph confirm {there}' in cluster {here}; if "
+            f"not, look at {there}'s watcher: what it exports again stays."
+        )
 
     def keys_in(self, namespaces: Container[str]) -> set[ServiceKey]:
         """Return the mirrors that are, or should be, in some namespaces."""
@@ -72,7 +110,7 @@ class Picture:
 
     def keys(self) -> set[ServiceKey]:
         """Return every mirror that is, or should be."""
-        exported = (key for table in self.exports.values() for key in table.keys())  # noqa: SIM118
+        exported = (key for table in self._tables() for key in table.keys())  # noqa: SIM118
         return {*exported, *self.own.mirrors()}
 
     def keys_from(self, exporting: ClusterId) -> set[ServiceKey]:
@@ -81,15 +119,14 @@ class Picture:
 
     def unneeded_namespaces(self) -> tuple[Namespace, ...]:
         """Return the namespaces of ours in which no mirror is or should be; none if in doubt."""
-        tables = self.exports.values()
         ours = self.own.namespaces.ours()
-        if not ours or not tables or not all(table.complete for table in tables):
+        if not ours or not self.exports or not self.complete:
             return ()
         needed = {key.namespace for key in (*self.own.mirrors(), *self._meant_for_us())}
         return tuple(n for n in ours if n.metadata.name not in needed)
 
     def _meant_for_us(self) -> Iterator[ServiceKey]:
-        for table in self.exports.values():
+        for table in self._tables():
             for key in table.keys():  # noqa: SIM118 - a table is no mapping
                 export = table.export(key)
                 if export is not None and may_import(export.service, self._importing):
@@ -97,12 +134,19 @@ class Picture:
 
     def _presence(self, cluster: ClusterId, key: ServiceKey) -> Presence:
         if not self.imports_from(cluster):
-            return Presence.WITHDRAWN  # it was taken off the list
+            return Presence.WITHDRAWN  # people want nothing from it
         table = self.exports.get(cluster)
-        return Presence.UNKNOWN if table is None else table.presence(key)
+        if table is None:
+            left = cluster in self.membership.departed
+            return Presence.WITHDRAWN if left else Presence.UNKNOWN
+        return Presence.UNKNOWN if self.holds.waits(cluster, key) else table.presence(key)
+
+    def _tables(self) -> Iterator[ImportTable]:
+        """Yield the tables of the clusters that are imported from."""
+        return (table for name, table in self.exports.items() if self.imports_from(name))
 
     def _exports(self, key: ServiceKey) -> Iterator[Export]:
-        for table in self.exports.values():
+        for table in self._tables():
             export = table.export(key)
             if export is not None:
                 yield export

@@ -10,8 +10,9 @@ from heliograph.bus import Connection
 from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.kube.client import KubeClient
 from heliograph.kube.objects import KubeObject, ObjectMeta
+from heliograph.membership.configmap import current
 from heliograph.metrics import Metrics
-from services.reflector.consume import Discovery, ImportBus, Importer
+from services.reflector.consume import Discovery, ImportBus, Importer, Told
 from services.reflector.operations import Operation
 from services.reflector.picture import Picture
 from services.reflector.settings import ReflectorSettings
@@ -42,20 +43,21 @@ async def preview(
         running = [tasks.create_task(watch.follow())]
 
         def found(connection: Connection, cluster: ClusterId) -> None:
-            if cluster == importing or not picture.imports_from(cluster):
+            if cluster == importing or not picture.listed(cluster):
                 return
             importer = Importer(
                 connection,
                 cluster,
                 metrics=Metrics("preview", importing),
-                touched=lambda *_: None,
-                completed=lambda _: None,
+                told=Told(touched=lambda *_: None, completed=lambda _: None),
+                left_at=picture.membership.departed.get(cluster),
             )
             picture.exports[cluster] = importer.table
             running.append(tasks.create_task(importer.run()))
 
         running += [tasks.create_task(Discovery(bus, found=found).run()) for bus in buses]
         await watch.listed.wait()
+        picture.membership = await current(client, settings.namespace)
         while not _complete(picture):  # noqa: ASYNC110 - nothing tells of completeness
             await asyncio.sleep(_LOOK_S)
         for task in running:
@@ -64,8 +66,7 @@ async def preview(
 
 
 def _complete(picture: Picture) -> bool:
-    tables = picture.exports.values()
-    return bool(tables) and all(table.complete for table in tables)
+    return bool(picture.exports) and picture.complete
 
 
 def _lines(picture: Picture, key: ServiceKey) -> Iterator[str]:

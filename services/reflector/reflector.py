@@ -14,10 +14,13 @@ from heliograph.contract.subjects import Kind
 from heliograph.errors import HeliographError, RetryableError
 from heliograph.kube.client import KubeClient
 from heliograph.kube.errors import Busy, Forbidden, Invalid, Unauthorized
+from heliograph.membership.record import Membership
 from heliograph.metrics import Metrics
 from heliograph.telemetry import Telemetry
 from services.reflector.apply import STALE, Applier
-from services.reflector.consume import Cause, Discovery, Found, ImportBus, Importer
+from services.reflector.consume import Cause, Discovery, Found, ImportBus, Importer, Told
+from services.reflector.holding import Holding
+from services.reflector.members import Members
 from services.reflector.namespaces import NamespaceSweeper
 from services.reflector.operations import Plan
 from services.reflector.picture import Picture
@@ -68,6 +71,15 @@ class Reflector:
         self._refusals = RefusalBoard(
             self._importing, home, client, telemetry=telemetry, metrics=metrics
         )
+        self._holding = Holding(
+            self._picture, client, settings.namespace, metrics=metrics, look_at=self._look_at
+        )
+        self._members = Members(
+            client,
+            settings.namespace,
+            changed=self._on_membership,
+            confirmed=self._holding.confirm,
+        )
         self._applier = Applier(client, self._picture.own, metrics)
         self._sweeper = NamespaceSweeper(client, self._picture.unneeded_namespaces, metrics)
         self._watch = OwnWatch(
@@ -81,8 +93,7 @@ class Reflector:
     @property
     def ready(self) -> bool:
         """Whether the own cluster is followed, and every known export was confirmed."""
-        confirmed = all(importer.table.complete for importer in self._importers.values())
-        return self._watch.alive and confirmed
+        return self._watch.alive and self._members.known.is_set() and self._picture.complete
 
     def refused(self, namespace: str, name: str) -> tuple[str, ...]:
         """Return the reasons why a Service is not mirrored, or not wholly."""
@@ -91,8 +102,9 @@ class Reflector:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits, is written, or waits for another attempt."""
-        return self.ready and not len(self._queue) and not self._queue.retrying
+        """Whether nothing waits, is written, is held, or waits for another attempt."""
+        waiting = len(self._queue) or self._queue.retrying or self._holding.waiting
+        return self.ready and not waiting
 
     async def caught_up(self) -> None:
         """Wait until exports are known and confirmed, and every mirror is as it should be."""
@@ -105,8 +117,11 @@ class Reflector:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._watch.follow())
                 tasks.create_task(self._refusals.run(self.caught_up))
+                tasks.create_task(self._members.run())
+                tasks.create_task(self._holding.run())
                 if self._settings.create_namespaces:
                     tasks.create_task(self._sweeper.run())
+                await self._members.known.wait()
                 found = self._starter(tasks)
                 for bus in self._buses:
                     tasks.create_task(Discovery(bus, found=found).run())
@@ -122,14 +137,18 @@ class Reflector:
 
         def start(connection: Connection, cluster: ClusterId) -> None:
             known = cluster == self._importing or cluster in self._importers
-            if known or not self._picture.imports_from(cluster):
+            if known or not self._picture.listed(cluster):
                 return
             importer = Importer(
                 connection,
                 cluster,
                 metrics=self._metrics,
-                touched=lambda keys, cause: self._on_export(connection, keys, cause),
-                completed=lambda exporting: self._look_at(self._picture.keys_from(exporting)),
+                told=Told(
+                    touched=lambda keys, cause: self._on_export(connection, cluster, keys, cause),
+                    completed=self._on_complete,
+                    departed=self._on_departure,
+                ),
+                left_at=self._picture.membership.departed.get(cluster),
             )
             self._importers[cluster] = importer
             self._picture.exports[cluster] = importer.table
@@ -138,12 +157,37 @@ class Reflector:
         return start
 
     def _on_export(
-        self, connection: Connection, keys: set[ServiceKey], cause: Cause | None
+        self,
+        connection: Connection,
+        exporting: ClusterId,
+        keys: set[ServiceKey],
+        cause: Cause | None,
     ) -> None:
+        if not self._picture.imports_from(exporting):
+            return
+        self._holding.on_export(exporting, keys)
         for key in keys:
             if cause is not None and cause.subject.kind is not Kind.CLUSTER:
                 self._waiting.expect(key, connection, cause)
             self._queue.add(key, self._urgency(key, live=cause is not None and cause.live))
+
+    def _on_complete(self, exporting: ClusterId) -> None:
+        self._holding.on_complete(exporting)
+        self._look_at(self._picture.keys_from(exporting))
+
+    def _on_departure(self, exporting: ClusterId, epoch: int | None) -> None:
+        """Take that a cluster left the ClusterSet, or is back."""
+        _log.info("cluster is back" if epoch is None else "cluster has left", exporting=exporting)
+        self._picture.holds.forget(exporting)
+        self._members.departed(exporting, epoch)
+        self._look_at(self._picture.keys_from(exporting))
+
+    def _on_membership(self, membership: Membership) -> None:
+        """Take what people decided; whatever may depend on it is looked at."""
+        self._picture.membership = membership
+        for exporting in membership.forgotten:
+            self._picture.holds.forget(exporting)
+        self._look_at(self._picture.keys())
 
     def _on_own(self, keys: set[ServiceKey], *, live: bool) -> None:
         """Look at what changed here, but for Services that nobody mirrors."""
@@ -200,6 +244,7 @@ class Reflector:
             if not plan.operations:
                 self._refusals.put(key, plan.refusals, self._picture.own.mirror(key).foreign)
                 await self._waiting.settle(key, plan.refusals)
+                self._holding.on_settled(key)
                 if not self._picture.concerns(key):
                     self._sweeper.look()
                 return

@@ -6,6 +6,8 @@ from typing import Annotated, Final
 
 import msgspec
 
+from heliograph.membership.record import NAMESPACE
+
 PRIVATE_RANGES: Final = (
     *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"),  # RFC 1918
     "100.64.0.0/10",  # RFC 6598
@@ -25,6 +27,10 @@ class ReflectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         denied_namespaces: Namespaces that nobody may export into, with '*' as wildcard.
         admitted_ranges: Addresses outside of these ranges are never written into a slice.
         writes_in_flight: How many mirrors are written at the same time.
+        hold_s: How long the removal of most of one cluster's mirrors at once is held back, seconds,
+            unless 'heliograph confirm' lets it go; 0 to hold nothing.
+        namespace: Namespace of the ConfigMap 'clusterset', which keeps what 'heliograph leave',
+            'forget' and 'confirm' say.
     """
 
     cluster: str
@@ -33,3 +39,5 @@ class ReflectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     denied_namespaces: tuple[str, ...] = ("kube-*",)
     admitted_ranges: tuple[str, ...] = PRIVATE_RANGES
     writes_in_flight: Annotated[int, msgspec.Meta(ge=1, le=256)] = 32
+    hold_s: Annotated[float, msgspec.Meta(ge=0)] = 600.0
+    namespace: str = NAMESPACE

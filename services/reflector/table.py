@@ -18,6 +18,7 @@ from heliograph.contract.digest import LiveSet, fingerprint
 from heliograph.contract.messages import (
     AnyMessage,
     ClusterAnnounced,
+    ClusterWithdrawn,
     EndpointsExported,
     EndpointsWithdrawn,
     ServiceExported,
@@ -85,14 +86,23 @@ class ImportTable:
     Attributes:
         cluster: The exporting cluster.
         announced: Its own message; None until one came.
-        complete: Whether a whole replay was confirmed by digest; then what is absent is not
-            exported.
+        left_at: Epoch at which the cluster said that it left the ClusterSet; None while it has
+            not. Nothing that it published before counts, wherever it comes from.
     """
 
-    def __init__(self, cluster: ClusterId) -> None:
+    def __init__(self, cluster: ClusterId, *, left_at: int | None = None) -> None:
         self.cluster = cluster
         self.announced: ClusterAnnounced | None = None
-        self.complete = False
+        self.left_at = left_at
+        self._confirmed = False
+        self._forget()
+        self._replaying = True
+        self._candidate: ClusterAnnounced | None = None
+        self._mismatches = 0
+        self._epoch = 0
+
+    def _forget(self) -> None:
+        """Know no export."""
         self._services: dict[ServiceKey, ServiceExported] = {}
         self._endpoints: dict[ServiceKey, dict[str, EndpointsExported]] = {}
         self._service_of_slice: dict[tuple[str, str], ServiceKey] = {}
@@ -100,10 +110,11 @@ class ImportTable:
         self._unreadable: set[ServiceKey] = set()
         self._live = {kind: LiveSet() for kind in KINDS}
         self._unconfirmed: set[Subject] = set()
-        self._replaying = True
-        self._candidate: ClusterAnnounced | None = None
-        self._mismatches = 0
-        self._epoch = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether what is absent is not exported, by a whole replay that a digest confirmed."""
+        return self._confirmed or self.left_at is not None
 
     @property
     def doubtful(self) -> bool:
@@ -124,6 +135,8 @@ class ImportTable:
 
     def presence(self, key: ServiceKey) -> Presence:
         """Return whether the cluster exports the Service, does not, or has not said so yet."""
+        if self.left_at is not None:
+            return Presence.WITHDRAWN
         if key in self._services:
             return Presence.EXPORTED if self.announced else Presence.UNKNOWN
         if key in self._withdrawn or (self.complete and key not in self._unreadable):
@@ -149,7 +162,7 @@ class ImportTable:
         self._unreadable = set()
         self._replaying, self._candidate = True, None
         self._mismatches = 0
-        self.complete = False
+        self._confirmed = False
         self._epoch = 0
 
     def end_replay(self) -> set[ServiceKey]:
@@ -165,9 +178,14 @@ class ImportTable:
         Raises:
             StaleEpoch: A newer incarnation of the publisher has spoken already.
         """
+        if self._precedes_departure(epoch, message):
+            return set()
         self._refuse_stale(epoch)
         self._epoch = epoch
+        if isinstance(message, ClusterWithdrawn):
+            return self._fold_departure(epoch)
         if isinstance(message, ClusterAnnounced):
+            self._fold_return()
             return self._fold_cluster(message)
         live = not isinstance(message, ServiceWithdrawn | EndpointsWithdrawn)
         self._count(subject, payload if live else None)
@@ -181,6 +199,8 @@ class ImportTable:
         Raises:
             StaleEpoch: A newer incarnation of the publisher has spoken already.
         """
+        if self._precedes_departure(epoch):
+            return
         self._refuse_stale(epoch)
         if subject.kind in KINDS:
             self._count(subject, payload)
@@ -192,6 +212,31 @@ class ImportTable:
     def _refuse_stale(self, epoch: int) -> None:
         if epoch < self._epoch:
             raise StaleEpoch(self.cluster, epoch, self._epoch)
+
+    def _precedes_departure(self, epoch: int, message: AnyMessage | None = None) -> bool:
+        """Tell whether a message was published before the cluster left; so it means nothing now.
+
+        Whoever leaves is a new incarnation, and so is whoever comes back.
+        """
+        if self.left_at is None:
+            return False
+        return epoch < self.left_at or (
+            epoch == self.left_at and isinstance(message, ClusterAnnounced)
+        )
+
+    def _fold_departure(self, epoch: int) -> set[ServiceKey]:
+        """The cluster has left: that is evidence about everything, until a newer incarnation."""
+        touched = set(self._services)
+        self.announced = None
+        self.left_at = epoch if self.left_at is None else self.left_at
+        self._forget()
+        return touched
+
+    def _fold_return(self) -> None:
+        """The cluster is back. A replay brings what was passed over while it was away."""
+        if self.left_at is not None:
+            self.left_at = None
+            self._mismatches = _MISMATCHES_TO_DOUBT
 
     def _fold_cluster(self, message: ClusterAnnounced) -> set[ServiceKey]:
         before, self.announced = self.announced, message
@@ -209,7 +254,7 @@ class ImportTable:
             self._mismatches += 1
             return set()
         self._mismatches = 0
-        self.complete = True
+        self._confirmed = True
         touched = {key for subject in self._unconfirmed for key in self._drop(subject)}
         self._unconfirmed, self._withdrawn = set(), set()
         return touched

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
-from heliograph.kube.client import KubeClient
+from heliograph.kube.client import KubeClient, Selection
 from heliograph.kube.objects import (
     ENDPOINT_SLICES,
     ENDPOINTS,
@@ -70,8 +70,9 @@ class OwnWatch:
         self._kinds_to_list = 5
         self.listed = asyncio.Event()
         self._services = ListWatch(client, SERVICES)
-        self._slices = ListWatch(client, ENDPOINT_SLICES, label_selector=MANAGED_SELECTOR)
-        self._endpoints = ListWatch(client, ENDPOINTS, label_selector=MANAGED_SELECTOR)
+        ours = Selection(labels=MANAGED_SELECTOR)
+        self._slices = ListWatch(client, ENDPOINT_SLICES, selection=ours)
+        self._endpoints = ListWatch(client, ENDPOINTS, selection=ours)
         self._namespaces = ListWatch(client, NAMESPACES)
         self._cidrs = ListWatch(client, SERVICE_CIDRS, optional=True)
 

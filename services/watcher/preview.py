@@ -12,6 +12,7 @@ from heliograph.contract.messages import Message, encode
 from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.contract.subjects import Kind, Subject, stream_name
 from heliograph.kube.client import KubeClient
+from heliograph.membership.configmap import current
 from services.watcher.announce import Announcement, NotExported, announce_service
 from services.watcher.settings import WatcherSettings
 from services.watcher.watch import ClusterTables
@@ -34,7 +35,8 @@ async def preview(
     stream.reset(reading.live)
     wanted: dict[str, Message] = {}
     refused: list[str] = []
-    for result in _announcements(cluster, tables):
+    left = (await current(client, settings.namespace)).left
+    for result in () if left else _announcements(cluster, tables):
         if isinstance(result, NotExported):
             refused.append(f"refuse  {result.message}")
         else:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from heliograph.kube.rights import Right
+from heliograph.membership.record import NAME
+from services.watcher.settings import WatcherSettings
 
 _READ: Final = ("list", "watch")
 
@@ -16,3 +18,10 @@ RIGHTS: Final = (
     Right(group="networking.k8s.io", resource="servicecidrs", verbs=_READ),
     Right(group="events.k8s.io", resource="events", verbs=("create",)),
 )
+"""In the whole cluster, whatever the settings."""
+
+
+def rights(settings: WatcherSettings) -> tuple[Right, ...]:
+    """Return what the watcher needs with these settings."""
+    record = Right(resource="configmaps", verbs=_READ, name=NAME, namespace=settings.namespace)
+    return (*RIGHTS, record)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import msgspec
 
+from heliograph.membership.record import NAMESPACE
+
 PositiveSeconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
@@ -27,6 +29,8 @@ class WatcherSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         stream_replicas: How many servers of the bus keep the stream.
         service_cidrs: Ranges of cluster IPs, instead of what the API server says.
         pod_cidrs: Ranges of pods, instead of what the nodes say.
+        namespace: Namespace of the ConfigMap 'clusterset', which keeps what 'heliograph leave',
+            'forget' and 'confirm' say.
     """
 
     cluster: str
@@ -38,3 +42,4 @@ class WatcherSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     stream_replicas: Annotated[int, msgspec.Meta(ge=1, le=5)] = 1
     service_cidrs: tuple[str, ...] = ()
     pod_cidrs: tuple[str, ...] = ()
+    namespace: str = NAMESPACE

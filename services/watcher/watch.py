@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from heliograph.contract.messages import MalformedMessage, NodeAnnounced, decode
 from heliograph.contract.subjects import parse_subject
-from heliograph.kube.client import KubeClient
+from heliograph.kube.client import KubeClient, Selection
 from heliograph.kube.objects import (
     ENDPOINT_SLICES,
     NODES,
@@ -52,7 +52,7 @@ class ClusterTables:
         self.listed = asyncio.Event()
         self._touched, self._ranges_changed = touched, ranges_changed
         self._kinds_to_list = 4
-        self._services = ListWatch(client, SERVICES, label_selector=EXPORT_SELECTOR)
+        self._services = ListWatch(client, SERVICES, selection=Selection(labels=EXPORT_SELECTOR))
         self._slices = ListWatch(client, ENDPOINT_SLICES)
         self._nodes = ListWatch(client, NODES)
         self._cidrs = ListWatch(client, SERVICE_CIDRS, optional=True)

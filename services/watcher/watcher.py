@@ -19,13 +19,15 @@ from heliograph.bus import (
     ensure_stream,
 )
 from heliograph.clock import now_ns
-from heliograph.contract.messages import ClusterAnnounced, Message
+from heliograph.contract.messages import ClusterAnnounced, ClusterWithdrawn, Message
 from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.contract.subjects import Kind, Subject, stream_name, stream_subjects
 from heliograph.errors import HeliographError, RetryableError
 from heliograph.kube.client import KubeClient
 from heliograph.kube.events import EventRecorder
-from heliograph.kube.objects import SERVICES, Service
+from heliograph.kube.objects import CONFIG_MAPS, SERVICES, ConfigMap, ObjectMeta, Service
+from heliograph.membership.configmap import follow
+from heliograph.membership.record import NAME, Membership
 from heliograph.metrics import Metrics
 from heliograph.telemetry import Telemetry
 from services.watcher.announce import Announcement, NotExported, announce_service
@@ -65,6 +67,8 @@ class Watcher:
         self._settings = settings
         self._cluster: ClusterId = parse_cluster_id(settings.cluster)
         self._client, self._uid = client, ""
+        self._membership = Membership()
+        self._rejoined = asyncio.Event()
         self._connection = connection
         self._telemetry = telemetry
         self._metrics = metrics
@@ -82,6 +86,7 @@ class Watcher:
         self._refused: dict[ServiceKey, NotExported] = {}
         self.synced = asyncio.Event()
         self._confirmed = asyncio.Event()
+        self._round_trips = RoundTrips(metrics)
 
     @property
     def ready(self) -> bool:
@@ -95,40 +100,66 @@ class Watcher:
 
     async def run(self) -> None:
         """Run until cancelled; what is on its way then is published first, within a bound."""
-        async with asyncio.TaskGroup() as publishing:
-            try:
-                await self._announce_until_cancelled(publishing)
-            finally:
-                if self._announcer is not None:
-                    await self._announcer.publisher.drain(_DRAIN_S)
-
-    async def _announce_until_cancelled(self, publishing: asyncio.TaskGroup) -> None:
-        """Follow the cluster and announce it; the publisher runs in a group that ends later."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._tables.follow())
             tasks.create_task(self._recorder.run())
+            tasks.create_task(self._follow_membership())
             self._uid = await cluster_uid(self._client)
             await self._tables.listed.wait()
-            await self._ensure_stream()
-            lease_s = self._settings.lease_s
-            await claim_id(self._connection, self._cluster, self._uid, lease_s=lease_s)
-            round_trips = RoundTrips(self._metrics)
-            await round_trips.listen(self._connection, self._cluster)
-            reading = await read_stream(self._connection, self._cluster, KINDS)
-            self._tables.remember(reading.live)
-            announcer = self._announcer = Announcer(
-                self._connection,
-                reading,
-                telemetry=self._telemetry,
-                metrics=self._metrics,
-                on_doubt=self._on_doubt,
-                on_sent=round_trips.sent,
-            )
-            self._announce_all()
-            publishing.create_task(announcer.publisher.run())
-            tasks.create_task(self._renew_lease(announcer))
-            tasks.create_task(self._expire_nodes())
-            await self._compare(announcer)
+            await self._rejoined.wait()
+            await self._round_trips.listen(self._connection, self._cluster)
+            while True:
+                await self._run_incarnation()
+
+    async def _follow_membership(self) -> None:
+        """Begin a new incarnation when this cluster leaves the ClusterSet, or comes back."""
+        async for membership in follow(self._client, self._settings.namespace):
+            before, self._membership = self._membership, membership
+            if before.left != membership.left or not self._rejoined.is_set():
+                self._rejoined.set()
+
+    async def _run_incarnation(self) -> None:
+        """Announce until this cluster leaves the ClusterSet, or comes back.
+
+        Each time with a new epoch, so that what was published before and turns up later is known to
+        be old. The publisher ends last, when what it has on its way is published.
+        """
+        self._rejoined.clear()
+        self._confirmed.clear()
+        async with asyncio.TaskGroup() as publishing:
+            announcer = self._announcer = await self._begin()
+            publisher = publishing.create_task(announcer.publisher.run())
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    running = [
+                        tasks.create_task(self._renew_lease(announcer)),
+                        tasks.create_task(self._expire_nodes()),
+                        tasks.create_task(self._compare(announcer)),
+                    ]
+                    await self._rejoined.wait()
+                    for task in running:
+                        task.cancel()
+            finally:
+                await announcer.publisher.drain(_DRAIN_S)
+            publisher.cancel()
+
+    async def _begin(self) -> Announcer:
+        """Offer all that the stream lacks, once the id is ours and the stream is read."""
+        await self._ensure_stream()
+        lease_s = self._settings.lease_s
+        await claim_id(self._connection, self._cluster, self._uid, lease_s=lease_s)
+        reading = await read_stream(self._connection, self._cluster, KINDS)
+        self._tables.remember(reading.live)
+        self._announcer = Announcer(
+            self._connection,
+            reading,
+            telemetry=self._telemetry,
+            metrics=self._metrics,
+            on_doubt=self._on_doubt,
+            on_sent=self._round_trips.sent,
+        )
+        self._announce_all()
+        return self._announcer
 
     async def caught_up(self) -> None:
         """Wait until the stream holds what the cluster offers, and a digest says so."""
@@ -162,10 +193,15 @@ class Watcher:
     def _announce(self, things: Iterable[Thing], origin: Origin) -> None:
         assert self._announcer is not None  # noqa: S101 - run() made it
         for thing in things:
-            if isinstance(thing, ServiceKey):
-                self._announcer.announce(thing, self._service_messages(thing), origin)
-            else:
-                self._announcer.announce(thing, self._node_messages(thing), origin)
+            self._announcer.announce(thing, self._messages(thing), origin)
+
+    def _messages(self, thing: Thing) -> dict[Subject, Message]:
+        """Return all that is published of a thing; nothing once this cluster has left."""
+        if self._membership.left:
+            return {}
+        if isinstance(thing, ServiceKey):
+            return self._service_messages(thing)
+        return self._node_messages(thing)
 
     def _service_messages(self, key: ServiceKey) -> dict[Subject, Message]:
         service = self._tables.services.service(key)
@@ -251,7 +287,7 @@ class Watcher:
         while True:
             try:
                 if await announcer.renew_lease(self._cluster_message()):
-                    self._confirmed.set()
+                    self._confirm()
             except HeliographError as error:
                 _log.warning("lease not renewed", cluster=self._cluster, error=str(error))
             await self._next_lease()
@@ -264,7 +300,17 @@ class Watcher:
                 await self._lease_due.wait()
         self._lease_due.clear()
 
-    def _cluster_message(self) -> ClusterAnnounced:
+    def _confirm(self) -> None:
+        """The stream says what it should; whoever waits for the cluster to leave is told so."""
+        self._confirmed.set()
+        if self._membership.left:
+            why = ("Left", f"{self._cluster} has withdrawn everything ({self._membership.left_at})")
+            record = ConfigMap(metadata=ObjectMeta(name=NAME, namespace=self._settings.namespace))
+            self._recorder.record(CONFIG_MAPS, record, "Normal", why)
+
+    def _cluster_message(self) -> ClusterAnnounced | ClusterWithdrawn:
+        if self._membership.left:
+            return ClusterWithdrawn()
         nodes, settings = self._tables.nodes, self._settings
         return ClusterAnnounced(
             uid=self._uid,

@@ -108,6 +108,23 @@ def test_a_name_that_is_no_service(capsys: pytest.CaptureFixture[str]) -> None:
     assert "give NAMESPACE/NAME" in explained(capsys, "export", "important-service")
 
 
+DECISIONS = {
+    "no id": (["forget", "Not_An_Id"], "one DNS label"),
+    "no cluster named": (["confirm"], "requires an argument"),
+    "nobody answers": (["leave", "--kubeconfig", "{kubeconfig}"], "does not answer"),
+    "no such file": (["forget", "north", "--kubeconfig", "/nowhere"], "/nowhere cannot be read"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "said"), DECISIONS.values(), ids=DECISIONS)
+def test_decisions_about_the_clusterset_are_refused(
+    arguments: list[str], said: str, kubeconfig: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What names no cluster, or cannot be written down, decides nothing."""
+    given = [argument.format(kubeconfig=kubeconfig) for argument in arguments]
+    assert said in explained(capsys, *given)
+
+
 def test_a_count_of_clusters_that_cannot_be(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -65,8 +65,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         """Return those of the rights that cover it."""
         ref = self.object_ref or _Attributes()
         resource = f"{ref.resource}/{ref.subresource}" if ref.subresource else ref.resource
-        asked = (ref.api_group, resource, self.verb, ref.name)
-        open_ones = ("*", "*", "", "")
+        asked = (ref.api_group, resource, self.verb, ref.name, ref.namespace)
+        open_ones = ("*", "*", "", "", "")
         return {
             right
             for right in rights

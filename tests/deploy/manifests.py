@@ -23,12 +23,13 @@ Manifest = dict[str, Any]
 
 
 class Granted(NamedTuple):
-    """One verb on one resource; on the object of that name only, if there is one."""
+    """One verb on one resource; of one object, or in one namespace, only, if there is one."""
 
     group: str
     resource: str
     verb: str
     name: str = ""
+    namespace: str = ""
 
 
 def read(*folders: str) -> list[Manifest]:
@@ -65,11 +66,11 @@ def pod_templates(manifests: Iterable[Manifest]) -> dict[str, Manifest]:
 
 
 def granted(role: Manifest) -> set[Granted]:
-    """Return what a ClusterRole grants; only plain kinds of rules are allowed."""
+    """Return what a ClusterRole or Role grants; only plain kinds of rules are allowed."""
     known = {"apiGroups", "resources", "verbs", "resourceNames"}
     assert all(set(rule) <= known for rule in role["rules"])
     return {
-        Granted(group, resource, verb, name)
+        Granted(group, resource, verb, name, role["metadata"].get("namespace", ""))
         for rule in role["rules"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
@@ -80,7 +81,18 @@ def granted(role: Manifest) -> set[Granted]:
 
 def required(rights: Iterable[Right]) -> set[Granted]:
     """Return what a program asks for."""
-    return {Granted(r.group, r.resource, verb, r.name) for r in rights for verb in r.verbs}
+    return {
+        Granted(right.group, right.resource, verb, right.name, right.namespace)
+        for right in rights
+        for verb in right.verbs
+    }
+
+
+def granted_to(manifests: Iterable[Manifest], *roles: str) -> set[Granted]:
+    """Return what the ClusterRoles and Roles of these names grant together."""
+    kinds = {"ClusterRole", "Role"}
+    named = [m for m in manifests if m["kind"] in kinds and m["metadata"]["name"] in roles]
+    return {right for role in named for right in granted(role)}
 
 
 def containers(template: Manifest) -> Iterator[Manifest]:

@@ -140,11 +140,31 @@ def told(cluster: Cluster, name: str, program: str) -> bool:
 
 def heliograph(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    return subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-m", "heliograph", *arguments],
         env=outside_variables(),
-        check=True,
+        check=False,
         capture_output=True,
         text=True,
         timeout=60,
     )
+    assert ended.returncode == 0, ended.stderr
+    return ended
+
+
+def leave_and_come_back(east: Cluster, west: Cluster, name: str) -> None:
+    """Let a cluster leave the ClusterSet, and take part again; its mirrors go and come."""
+    export(east, west, name)
+    there = f"--kubeconfig={east.admin}"
+    assert "has left the ClusterSet" in heliograph("leave", there).stdout
+    west.kubectl("wait", "service", name, "--for=delete", "--timeout=30s")
+    eventually(lambda: departed(west), "who left to be written down")
+    heliograph("leave", "--undo", there)
+    mirrored(east, west, name)
+    eventually(lambda: not departed(west), "who is back to be written down")
+
+
+def departed(cluster: Cluster) -> bool:
+    """Tell whether a cluster keeps that another one left."""
+    found = cluster.get("configmap", "clusterset", "--namespace=heliograph")
+    return bool(found) and any("departed." in entry for entry in found.get("data") or {})

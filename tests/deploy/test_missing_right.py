@@ -12,10 +12,12 @@ import msgspec
 import pytest
 
 from services.reflector.rights import NAMESPACE_RIGHTS
-from services.reflector.rights import RIGHTS as REFLECTOR_RIGHTS
-from services.watcher.rights import RIGHTS as WATCHER_RIGHTS
+from services.reflector.rights import rights as reflector_rights
+from services.reflector.settings import ReflectorSettings
+from services.watcher.rights import rights as watcher_rights
+from services.watcher.settings import WatcherSettings
 from tests.deploy.clusters import Cluster, eventually
-from tests.deploy.manifests import Granted, find, granted, read, required
+from tests.deploy.manifests import Granted, granted_to, read, required
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -34,8 +36,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def rights(self) -> set[Granted]:
         """What the ServiceAccount may do."""
-        granted_ = {g for role in self.roles for g in granted(find(ROLES, "ClusterRole", role))}
-        return granted_ - {self.without}
+        return granted_to(ROLES, *self.roles) - {self.without}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -53,8 +54,8 @@ WITH_NAMESPACES = (*REFLECTOR, "heliograph-reflector-namespaces")
 CASES = [
     Case(program=program, roles=roles, without=without)
     for program, roles, rights in (
-        ("watcher", WATCHER, WATCHER_RIGHTS),
-        ("reflector", REFLECTOR, REFLECTOR_RIGHTS),
+        ("watcher", WATCHER, watcher_rights(WatcherSettings(cluster="west"))),
+        ("reflector", REFLECTOR, reflector_rights(ReflectorSettings(cluster="west"))),
         ("reflector", WITH_NAMESPACES, NAMESPACE_RIGHTS),
     )
     for without in (None, *sorted(required(rights)))
@@ -72,7 +73,9 @@ def shown(given: Case) -> str:
 def named(right: Granted) -> str:
     """Return a right as the programs name it."""
     group = f".{right.group}" if right.group else ""
-    return f"{right.verb} {right.resource}{group}" + (f" {right.name}" if right.name else "")
+    name = f" {right.name}" if right.name else ""
+    where = f" in namespace {right.namespace}" if right.namespace else ""
+    return f"{right.verb} {right.resource}{group}{name}{where}"
 
 
 @pytest.fixture(scope="module")
@@ -86,27 +89,31 @@ def accounts(west: Cluster) -> None:
 
 def objects(name: str, given: Case) -> list[dict[str, Any]]:
     metadata = {"name": name, "namespace": "heliograph"}
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+    everywhere = [g for g in given.rights if not g.namespace]
+    there = [g for g in given.rights if g.namespace]
+    return [
+        account,
+        *role("ClusterRole", {"name": name}, everywhere),
+        *role("Role", metadata, there),
+    ]
+
+
+def role(kind: str, metadata: dict[str, str], rights: list[Granted]) -> list[dict[str, Any]]:
+    """Return a role with these rights, and its binding to the ServiceAccount of its name."""
     rbac = "rbac.authorization.k8s.io"
+    name = metadata["name"]
+    about = {"apiVersion": f"{rbac}/v1", "metadata": metadata}
     rules = [
         {"apiGroups": [g.group], "resources": [g.resource], "verbs": [g.verb]}
         | ({"resourceNames": [g.name]} if g.name else {})
-        for g in given.rights
+        for g in rights
     ]
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": "heliograph"}
+    reference = {"apiGroup": rbac, "kind": kind, "name": name}
     return [
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
-        {
-            "apiVersion": f"{rbac}/v1",
-            "kind": "ClusterRole",
-            "metadata": {"name": name},
-            "rules": rules,
-        },
-        {
-            "apiVersion": f"{rbac}/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": name},
-            "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": name},
-            "subjects": [{"kind": "ServiceAccount", **metadata}],
-        },
+        {"kind": kind, **about, "rules": rules},
+        {"kind": f"{kind}Binding", **about, "roleRef": reference, "subjects": [subject]},
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.deploy import steps
 from tests.deploy.clusters import ACCOUNTS, Cluster, Request, eventually
-from tests.deploy.manifests import Granted, find, granted, read
+from tests.deploy.manifests import Granted, find, granted_to, read
 from tests.deploy.programs import World, at_work
 
 pytestmark = [pytest.mark.real, pytest.mark.nats, pytest.mark.timeout(300)]
@@ -92,6 +92,7 @@ def test_programs_do_what_they_may_and_may_what_they_do(
     steps.refuse(east, "audited-alias")
     steps.make_namespace(east, west, "audited")
     steps.empty_namespace(east, west, "audited")
+    steps.leave_and_come_back(east, west, "audited-member")
     used: dict[str, set[Granted]] = {account: set() for account in ACCOUNTS}
     for cluster in world.clusters.values():
         for account in ACCOUNTS:
@@ -105,7 +106,7 @@ def rights_of(account: str) -> set[Granted]:
     roles = {"watcher": ("heliograph-watcher",)}.get(
         account, ("heliograph-reflector", "heliograph-reflector-namespaces")
     )
-    return {right for role in roles for right in granted(find(_ROLES, "ClusterRole", role))}
+    return granted_to(_ROLES, *roles)
 
 
 def rights_used(requests: list[Request], rights: set[Granted]) -> set[Granted]:

@@ -10,28 +10,28 @@ from heliograph import settings
 from heliograph.kube.rights import Right
 from heliograph.run.settings import ProgramSettings
 from heliograph.web import parse_listen
-from services.reflector.rights import NAMESPACE_RIGHTS
-from services.reflector.rights import RIGHTS as REFLECTOR_RIGHTS
+from services.reflector import rights as reflector_rights
 from services.reflector.settings import ReflectorSettings
-from services.watcher.rights import RIGHTS as WATCHER_RIGHTS
+from services.watcher import rights as watcher_rights
 from services.watcher.settings import WatcherSettings
 from tests.deploy.manifests import (
     PLAIN,
     Manifest,
     containers,
     find,
-    granted,
+    granted_to,
     patches,
     pod_templates,
     read,
     required,
 )
 
+WATCHER, REFLECTOR = WatcherSettings(cluster="east"), ReflectorSettings(cluster="east")
 ROLES: dict[str, tuple[str, tuple[Right, ...]]] = {
-    # ClusterRole                       ServiceAccount  rights in the code
-    "heliograph-watcher":              ("watcher",      WATCHER_RIGHTS),
-    "heliograph-reflector":            ("reflector",    REFLECTOR_RIGHTS),
-    "heliograph-reflector-namespaces": ("reflector",    NAMESPACE_RIGHTS),
+    # ClusterRole, Role                 ServiceAccount  rights in the code
+    "heliograph-watcher":              ("watcher",      watcher_rights.rights(WATCHER)),
+    "heliograph-reflector":            ("reflector",    reflector_rights.rights(REFLECTOR)),
+    "heliograph-reflector-namespaces": ("reflector",    reflector_rights.NAMESPACE_RIGHTS),
 }  # fmt: skip
 RIGHTS = read("heliograph", "create-namespaces")
 PODS = pod_templates(read(*PLAIN, "shared-bus/bus"))
@@ -49,24 +49,28 @@ ENVIRONMENTS = {
 def test_a_role_grants_what_its_program_asks_for(role: str) -> None:
     """Neither more nor less than services/*/rights.py."""
     _, rights = ROLES[role]
-    assert granted(find(RIGHTS, "ClusterRole", role)) == required(rights)
+    assert granted_to(RIGHTS, role) == required(rights)
 
 
 def test_there_are_no_other_roles() -> None:
     """Whoever adds a role adds it to this test."""
     assert {m["metadata"]["name"] for m in RIGHTS if m["kind"] == "ClusterRole"} == set(ROLES)
-    assert not [m for m in RIGHTS if m["kind"] in {"Role", "RoleBinding"}]
+    assert {m["metadata"]["name"] for m in RIGHTS if m["kind"] == "Role"} <= set(ROLES)
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_is_bound_to_its_program_only(role: str) -> None:
     """The binding names one ServiceAccount, and that is the one that the pods have."""
     account, _ = ROLES[role]
-    binding = find(RIGHTS, "ClusterRoleBinding", role)
-    assert binding["roleRef"]["name"] == role
-    assert binding["subjects"] == [
-        {"kind": "ServiceAccount", "name": account, "namespace": "heliograph"}
-    ]
+    bindings = [m for m in RIGHTS if m["kind"].endswith("Binding")]
+    named = [b for b in bindings if b["roleRef"]["name"] == role]
+    assert {b["kind"].removesuffix("Binding") for b in named} == {
+        m["kind"] for m in RIGHTS if m["kind"].endswith("Role") and m["metadata"]["name"] == role
+    }
+    for binding in named:
+        assert binding["subjects"] == [
+            {"kind": "ServiceAccount", "name": account, "namespace": "heliograph"}
+        ]
     assert find(RIGHTS, "ServiceAccount", account)["metadata"]["namespace"] == "heliograph"
     assert PROGRAMS[account]["spec"]["serviceAccountName"] == account
 

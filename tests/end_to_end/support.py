@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from heliograph.contract.names import ClusterId
-from heliograph.kube.client import KubeClient
+from heliograph.kube.client import KubeClient, Selection
 from heliograph.kube.errors import AlreadyExists, NotFound
 from heliograph.kube.kubeconfig import Kubeconfig
 from heliograph.kube.objects import (
@@ -58,7 +58,7 @@ class Cluster:
         """Return the EndpointSlices of a Service, by name."""
         selector = f"{SERVICE_NAME_LABEL}={name}"
         listing = await self.client.list(
-            ENDPOINT_SLICES, namespace=self.namespace, label_selector=selector
+            ENDPOINT_SLICES, Selection(namespace=self.namespace, labels=selector)
         )
         return sorted(listing.items, key=lambda item: item.metadata.name)
 

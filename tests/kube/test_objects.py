@@ -9,6 +9,7 @@ import pytest
 
 from heliograph.kube.objects import (
     ENDPOINT_SLICES,
+    EVENTS,
     NODES,
     SERVICES,
     EndpointSlice,
@@ -61,6 +62,12 @@ def test_what_a_server_sends_is_understood() -> None:
     assert item.endpoints == (backend("10.42.0.5"),)
     assert item.ports is None
     assert item.metadata.creation_timestamp is None
+
+
+def test_events_of_older_clients_are_understood() -> None:
+    """They have counts and time stamps of their own, and null where newer ones have a time."""
+    old = {"metadata": {"name": "x"}, "eventTime": None, "reason": "Pulled", "deprecatedCount": 3}
+    assert msgspec.convert(old, EVENTS.struct).reason == "Pulled"
 
 
 def test_what_is_written_has_kind_and_version_and_no_defaults() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from heliograph.kube.client import KubeClient
+from heliograph.kube.client import KubeClient, Selection
 from heliograph.kube.errors import (
     AlreadyExists,
     ApiUnreachable,
@@ -99,7 +99,7 @@ async def test_lists_are_narrowed(cluster: MemoryCluster, client: KubeClient) ->
         cluster.apply(service_json(plain))
         cluster.apply(service_json(service("cart", where)))
     listing = await client.list(
-        SERVICES, namespace="shop", label_selector="heliograph.io/export=true"
+        SERVICES, Selection(namespace="shop", labels="heliograph.io/export=true")
     )
     assert [(s.metadata.namespace, s.metadata.name) for s in listing.items] == [("shop", "cart")]
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from heliograph.bus.background import alongside
-from heliograph.kube.client import KubeClient
+from heliograph.kube.client import KubeClient, Selection
 from heliograph.kube.errors import NotFound, Unauthorized
 from heliograph.kube.objects import NODES, SERVICES, KubeObject, Node, Resource, T
 from heliograph.kube.watch import Deleted, Listed, ListWatch, Upserted, WatchEvent, lines
@@ -110,7 +110,7 @@ async def test_a_selector_makes_changes_of_labels_come_and_go(
     """An object that loses the label is deleted for this watch, and nothing else is told."""
     selector = "heliograph.io/export=true"
     unlabelled = service_json(service(meta={"labels": {}}))
-    async with following(client, SERVICES, label_selector=selector) as follower:
+    async with following(client, SERVICES, selection=Selection(labels=selector)) as follower:
         cluster.apply(unlabelled)
         cluster.apply(service_json(service()))
         await eventually(lambda: follower.names == {"cart"})

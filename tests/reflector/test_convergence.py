@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ from heliograph.kube.objects import (
     Port,
 )
 from heliograph.marks import MANAGED_BY_LABEL, is_ours
-from services.reflector.table import ServiceKey
+from services.reflector.table import ServiceKey, StaleEpoch
 from tests.support.exporter import ExporterModel, Published
 from tests.support.mirrors import (
     EAST,
@@ -90,17 +91,28 @@ class Mirroring(RuleBasedStateMachine):
         """Put messages on their way to us."""
         self.on_the_way[cluster] += messages
 
+    def fold(self, message: Published) -> None:
+        """Let the table take a message; it may pass it over, and may want a replay."""
+        table = self.world.picture.exports[message.subject.cluster]
+        with suppress(StaleEpoch):
+            message.fold_into(table)
+        if table.doubtful:
+            self.lose(message.subject.cluster)
+
     @rule(cluster=clusters, key=keys, service=services)
     def export(self, cluster: ClusterId, key: ServiceKey, service: Any) -> None:  # noqa: ANN401
         """A cluster exports a Service, or changes it."""
         exporter = self.world.exporters[cluster]
-        self.send(cluster, exporter.export(service, key))
+        if not exporter.left:
+            self.send(cluster, exporter.export(service, key))
 
     @rule(cluster=clusters, key=keys, count=st.integers(0, 3), ready=st.booleans())
     def change_pods(self, cluster: ClusterId, key: ServiceKey, count: int, *, ready: bool) -> None:
         """A Service has so many pods now."""
         backends = [pods(f"10.42.0.{n}").addresses[0] for n in range(1, count + 1)]
         item = pods(*(but(b, ready=ready) for b in backends), service=key.name)
+        if self.world.exporters[cluster].left:
+            return
         self.send(cluster, self.world.exporters[cluster].put_slice(item, f"{key.name}-1"))
 
     @rule(cluster=clusters, key=keys)
@@ -108,6 +120,12 @@ class Mirroring(RuleBasedStateMachine):
         """A cluster exports a Service no more."""
         exporter = self.world.exporters[cluster]
         self.send(cluster, exporter.withdraw(key), exporter.drop_slice(f"{key.name}-1"))
+
+    @rule(cluster=clusters)
+    def leave_or_come_back(self, cluster: ClusterId) -> None:
+        """A cluster leaves the ClusterSet, or takes part again."""
+        exporter = self.world.exporters[cluster]
+        self.send(cluster, *([exporter.come_back()] if exporter.left else exporter.leave()))
 
     @rule(cluster=clusters)
     def renew_lease(self, cluster: ClusterId) -> None:
@@ -120,7 +138,7 @@ class Mirroring(RuleBasedStateMachine):
         if self.on_the_way[cluster]:
             message = self.on_the_way[cluster].pop(0)
             for _ in range(1 + again):
-                message.fold_into(self.world.picture.exports[cluster])
+                self.fold(message)
 
     @rule(cluster=clusters)
     def lose(self, cluster: ClusterId) -> None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from heliograph.contract.digest import fingerprint
 from heliograph.contract.messages import (
+    WITHDRAWALS,
     Digest,
     EndpointsExported,
     NodeWithdrawn,
@@ -217,6 +218,93 @@ def test_a_stream_may_hold_messages_of_several_incarnations() -> None:
 
     assert table.complete
     assert table.size == 2
+
+
+def leave(exporter: ExporterModel) -> None:
+    """Withdraw all, and the cluster itself, as the watcher's next incarnation does."""
+    exporter.epoch += 1
+    for subject in list(exporter.stream):
+        exporter.publish(subject, WITHDRAWALS[subject.kind])
+
+
+def test_a_cluster_that_left_exports_nothing_and_that_is_certain() -> None:
+    """Also what only its marks on mirrors tell of, and what a message of its later brings."""
+    exporter = ExporterModel()
+    exporter.export(WEB)
+    table = confirmed(exporter)
+    leave(exporter)
+
+    touched = fold_all(table, exporter.stream.values())
+
+    assert touched == {KEY}
+    assert (table.left_at, table.complete, table.size) == (2, True, 0)
+    assert table.presence(OTHER) is WITHDRAWN
+    table.begin_replay()
+    assert table.presence(KEY) is WITHDRAWN
+
+
+def test_what_a_cluster_published_before_it_left_does_not_count() -> None:
+    """Not in this process, and not in the next one that was told when it left."""
+    exporter = ExporterModel()
+    exporter.export(WEB)
+    exporter.lease()
+    stale = list(exporter.stream.values())
+    for table in (confirmed(exporter), ImportTable(EAST, left_at=2)):
+        leave(exporter)
+        if table.left_at is None:
+            fold_all(table, exporter.stream.values())
+        table.begin_replay()
+        assert fold_all(table, stale) == set()
+        table.end_replay()
+
+        assert (table.presence(KEY), table.left_at) == (WITHDRAWN, 2)
+
+
+def test_a_cluster_comes_back_with_a_newer_incarnation() -> None:
+    """Its digest tells whether all that it exports is known; the same one cannot be back."""
+    exporter = ExporterModel()
+    exporter.export(WEB)
+    table = confirmed(exporter)
+    leave(exporter)
+    fold_all(table, exporter.stream.values())
+    exporter.lease().fold_into(table)
+    assert table.left_at == exporter.epoch
+
+    exporter.epoch += 1
+    exporter.export(WEB).fold_into(table)
+    assert table.export(KEY) is None
+    exporter.lease().fold_into(table)
+
+    assert (table.left_at, table.complete, table.doubtful) == (None, True, False)
+    assert table.presence(KEY) is EXPORTED
+
+
+def test_what_was_passed_over_is_replayed_when_a_cluster_comes_back() -> None:
+    """Its stream holds an old message that it need not publish again: the bus lost the leave."""
+    exporter = ExporterModel()
+    exporter.export(WEB)
+    table = ImportTable(EAST, left_at=2)
+    exporter.epoch = 3
+    exporter.lease()
+    table.begin_replay()
+    old, lease = exporter.stream.values()
+    fold_all(table, [old, lease])
+
+    assert (table.left_at, table.doubtful, table.complete) == (None, True, False)
+    exporter.replay_into(table)
+    assert (table.presence(KEY), table.complete, table.doubtful) == (EXPORTED, True, False)
+
+
+def test_leaving_twice_is_leaving_once() -> None:
+    """A watcher that restarts while its cluster is away says it again, in its new incarnation."""
+    exporter, table = ExporterModel(), ImportTable(EAST)
+    exporter.lease()
+    leave(exporter)
+    fold_all(table, exporter.stream.values())
+    leave(exporter)
+    fold_all(table, exporter.stream.values())
+
+    assert table.left_at == 2
 
 
 def test_two_mismatches_running_are_a_doubt() -> None:

@@ -42,6 +42,7 @@ class ExporterModel:
         self, cluster: ClusterId = EAST, announced: ClusterAnnounced = CLUSTER, epoch: int = 1
     ) -> None:
         self.cluster, self.announced, self.epoch = cluster, announced, epoch
+        self.left = False
         self.stream: dict[Subject, Published] = {}
 
     def export(self, service: ServiceExported, key: ServiceKey = KEY) -> Published:
@@ -67,12 +68,26 @@ class ExporterModel:
         self, *, digests: bool = True, announced: ClusterAnnounced | None = None
     ) -> Published:
         """Publish the cluster's own message, with digests of what the stream holds."""
+        where = Subject(cluster=self.cluster, kind=Kind.CLUSTER, name=self.cluster)
+        if self.left:
+            return self.publish(where, WITHDRAWALS[Kind.CLUSTER])
         self.announced = announced or self.announced
         message = msgspec.structs.replace(
             self.announced, digests=self.digests() if digests else None
         )
-        subject = Subject(cluster=self.cluster, kind=Kind.CLUSTER, name=self.cluster)
-        return self.publish(subject, message)
+        return self.publish(where, message)
+
+    def leave(self) -> list[Published]:
+        """Withdraw everything, and say that the cluster has left, in a new incarnation."""
+        self.epoch, self.left = self.epoch + 1, True
+        live = [p.subject for p in self.stream.values() if not is_withdrawal(p.message)]
+        exports = [subject for subject in live if subject.kind in KINDS]
+        return [*(self.publish(s, WITHDRAWALS[s.kind]) for s in exports), self.lease()]
+
+    def come_back(self) -> Published:
+        """Take part again, in a new incarnation."""
+        self.epoch, self.left = self.epoch + 1, False
+        return self.lease()
 
     def publish(self, subject: Subject, message: Message) -> Published:
         """Let the stream hold the message as the last of its subject."""

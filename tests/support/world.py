@@ -76,8 +76,11 @@ class World:
     def hear(self, *clusters: ClusterId) -> None:
         """Let clusters (all, if none is named) be heard whole, with a digest."""
         for cluster in clusters or tuple(self.exporters):
-            self.exporters[cluster].lease()
-            self.exporters[cluster].replay_into(self.picture.exports[cluster])
+            exporter, table = self.exporters[cluster], self.picture.exports[cluster]
+            exporter.lease()
+            exporter.replay_into(table)
+            if table.doubtful:
+                exporter.replay_into(table)
 
     def watch(self, count: int | None = None) -> None:
         """See the own cluster's news; all, or so many."""

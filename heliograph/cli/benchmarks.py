@@ -1,0 +1,81 @@
+"""The commands of `heliograph bench`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import msgspec
+from cyclopts import App, Parameter
+
+from heliograph import logs, program
+from heliograph.cli.options import Json
+
+bench = App(name="bench", help="Figures, each beside the floor measured in the same run.")
+
+
+@bench.command(name="propagation")
+def bench_propagation(
+    *, samples: Annotated[int, Parameter(help="Services on either side.")] = 200, json: Json = False
+) -> int:
+    """Measure how long one change needs between idle clusters.
+
+    Example:
+        heliograph bench propagation --json
+    """
+    from heliograph.bench.propagation import propagation  # noqa: PLC0415 - keeps `--help` quick
+
+    return _bench(lambda progress: propagation(samples, progress), as_json=json)
+
+
+@bench.command(name="burst")
+def bench_burst(
+    *, services: Annotated[int, Parameter(help="Exported at once.")] = 1000, json: Json = False
+) -> int:
+    """Measure how long many Services need that are exported at once.
+
+    Example:
+        heliograph bench burst --services 1000
+    """
+    from heliograph.bench.burst import burst  # noqa: PLC0415 - keeps `--help` quick
+
+    return _bench(lambda progress: burst(services, progress), as_json=json)
+
+
+@bench.command(name="restart")
+def bench_restart(
+    *, services: Annotated[int, Parameter(help="Mirrors in place.")] = 1000, json: Json = False
+) -> int:
+    """Measure a restart over mirrors that are as they should be; nothing may be written.
+
+    Example:
+        heliograph bench restart --services 1000
+    """
+    from heliograph.bench.restart import restart  # noqa: PLC0415 - keeps `--help` quick
+
+    return _bench(lambda progress: restart(services, progress), as_json=json)
+
+
+@bench.command(name="memory")
+def bench_memory(
+    *,
+    fewer: Annotated[int, Parameter(help="First count of Services.")] = 1000,
+    more: Annotated[int, Parameter(help="Second count of Services.")] = 10_000,
+    json: Json = False,
+) -> int:
+    """Measure the memory of each program, by exported Service, on in-memory API servers.
+
+    Example:
+        heliograph bench memory --json
+    """
+    from heliograph.bench.memory import memory  # noqa: PLC0415 - keeps `--help` quick
+
+    return _bench(lambda progress: memory(fewer, more, progress), as_json=json)
+
+
+def _bench(measure: Callable[..., Awaitable[msgspec.Struct]], *, as_json: bool) -> int:
+    """Run one benchmark."""
+    from heliograph.cli import bench as bench_command  # noqa: PLC0415 - keeps `--help` quick
+
+    logs.configure("error", human=True)
+    return program.run(bench_command.bench(measure, as_json=as_json))
