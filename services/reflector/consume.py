@@ -111,6 +111,7 @@ class Importer:
         self.table = ImportTable(cluster, left_at=left_at)
         self._cluster = cluster
         self._metrics = metrics
+        self._size = metrics.table.labels(f"exports/{cluster}")
         self._told = told
         self._logged: set[str] = set()
         self._consumer = Consumer(
@@ -173,7 +174,7 @@ class Importer:
         if self.table.complete and not complete:
             _log.info("replay confirmed", exporting=self._cluster, services=self.table.size)
             self._told.completed(self._cluster)
-        self._metrics.table.labels(f"exports/{self._cluster}").set(self.table.size)
+        self._size.set(self.table.size)
 
     def _reject(self, error: HeliographError) -> None:
         reason = type(error).__name__

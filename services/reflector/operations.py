@@ -11,7 +11,7 @@ from heliograph.kube.objects import EndpointSlice, Namespace, ObjectMeta, Servic
 from services.reflector.mirror import DesiredMirror, Refusal
 from services.reflector.own import OwnMirror
 from services.reflector.surroundings import NamespaceState
-from services.reflector.table import Presence, ServiceKey
+from services.reflector.table import ServiceKey
 
 
 class CreateNamespace(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +95,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         desired: What should be.
         own: What is.
         slice_named: Finds a slice of ours by its own name, whichever Service it is tied to now.
-        presence: Whether a cluster exports the Service, does not, or has not said so yet.
+        unheard: The clusters that the mirror points at, and that have not said whether they export.
         namespace: Whether its namespace is there.
         create_namespaces: Whether a missing namespace is created.
     """
@@ -105,10 +105,6 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     desired: DesiredMirror
     own: OwnMirror
     slice_named: Callable[[str], EndpointSlice | None]
-    presence: Callable[[ClusterId], Presence]
+    unheard: frozenset[ClusterId]
     namespace: NamespaceState
     create_namespaces: bool = False
-
-    def with_desired(self, desired: DesiredMirror) -> Situation:
-        """Return the situation with what should be."""
-        return msgspec.structs.replace(self, desired=desired)

@@ -10,10 +10,9 @@ from heliograph.membership.record import Membership
 from services.reflector.admission import Admission
 from services.reflector.desired import Importing, desire_mirror, may_import
 from services.reflector.holds import Holds, Limits, News
-from services.reflector.mirror import DesiredMirror
 from services.reflector.operations import Plan, Situation
-from services.reflector.own import OwnCluster
-from services.reflector.plan import plan_mirror, present_spec, unheard
+from services.reflector.own import OwnCluster, OwnMirror
+from services.reflector.plan import plan_mirror, present_spec
 from services.reflector.settings import ReflectorSettings
 from services.reflector.table import Export, ImportTable, Presence, ServiceKey
 
@@ -42,24 +41,40 @@ class Picture:
     def plan(self, key: ServiceKey) -> Plan:
         """Return what to do about one mirror now."""
         own = self.own.mirror(key)
-        situation = Situation(
-            key=key,
-            importing=self._importing,
-            desired=DesiredMirror(),
-            own=own,
-            slice_named=lambda name: self.own.slices.named(key.namespace, name),
-            presence=lambda cluster: self._presence(cluster, key),
-            namespace=self.own.namespaces.state(key.namespace),
-            create_namespaces=self._create_namespaces,
-        )
-        frozen = present_spec(own) if unheard(situation) else None
+        unheard = self._unheard(key, own)
         importing = Importing(
             cluster=self._importing,
             families=self.own.families.families(),
             admission=self._admission,
         )
-        desired = desire_mirror(key, self._exports(key), importing, frozen)
-        return plan_mirror(situation.with_desired(desired))
+        frozen = present_spec(own) if unheard else None
+        situation = Situation(
+            key=key,
+            importing=self._importing,
+            desired=desire_mirror(key, self._exports(key), importing, frozen),
+            own=own,
+            slice_named=lambda name: self.own.slices.named(key.namespace, name),
+            unheard=unheard,
+            namespace=self.own.namespaces.state(key.namespace),
+            create_namespaces=self._create_namespaces,
+        )
+        return plan_mirror(situation)
+
+    def needs_plan(self, key: ServiceKey) -> bool:
+        """Tell whether a plan could do anything about what stands in the own cluster.
+
+        Not when nobody is known to export the Service, and those that it points at have not spoken:
+        then it stays, and is planned when they have. So a restart plans each mirror once.
+        """
+        if any(key in table for table in self._tables()):
+            return any(table.announced for table in self._tables() if key in table)
+        own = self.own.mirror(key)
+        return own.foreign is not None or own.exporting() != self._unheard(key, own)
+
+    def _unheard(self, key: ServiceKey, own: OwnMirror) -> frozenset[ClusterId]:
+        """Return the clusters that a mirror points at, and that have not said if they export."""
+        pointed_at = own.exporting()
+        return frozenset(c for c in pointed_at if self._presence(c, key) is Presence.UNKNOWN)
 
     def concerns(self, key: ServiceKey) -> bool:
         """Tell whether anybody exports the Service, or anything of ours stands under its name."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from heliograph.contract.names import ClusterId
 from heliograph.kube.objects import Namespace, ObjectMeta, Service
 from heliograph.marks import EXPORTING_ANNOTATION, MANAGED_BY_LABEL, MANAGER
 from services.reflector.mirror import MirrorSpec
@@ -34,7 +33,6 @@ from services.reflector.render import (
     new_slice,
     slice_satisfied,
 )
-from services.reflector.table import Presence
 
 
 def plan_mirror(situation: Situation) -> Plan:
@@ -57,15 +55,6 @@ def plan_mirror(situation: Situation) -> Plan:
         *_plan_leftovers(situation),
     ]
     return Plan(operations=tuple(operations), refusals=desired.refusals)
-
-
-def unheard(situation: Situation) -> frozenset[ClusterId]:
-    """Return the clusters that the mirror points at, and that have not said whether they export."""
-    return frozenset(
-        cluster
-        for cluster in situation.own.exporting()
-        if situation.presence(cluster) is Presence.UNKNOWN
-    )
 
 
 def present_spec(own: OwnMirror) -> MirrorSpec | None:
@@ -97,7 +86,7 @@ def _plan_without_namespace(situation: Situation) -> Plan:
 def _plan_service(situation: Situation) -> Iterator[Operation]:
     own, wanted = situation.own.service, situation.desired.spec
     if wanted is None:
-        if own is not None and not unheard(situation) and situation.own.exporting():
+        if own is not None and not situation.unheard and situation.own.exporting():
             yield DeleteService(metadata=own.metadata)
     elif own is None:
         yield CreateService(service=new_service(situation.key, wanted, _exporting_mark(situation)))
@@ -109,7 +98,7 @@ def _plan_service(situation: Situation) -> Iterator[Operation]:
 
 def _plan_slices(situation: Situation) -> Iterator[Operation]:
     wanted, own = situation.desired.slices, situation.own
-    kept = unheard(situation)
+    kept = situation.unheard
     for name, item in sorted(wanted.items()):
         found = situation.slice_named(name)  # labels that tie it to the mirror may be lost
         if found is None:
@@ -156,7 +145,7 @@ def _exporting_mark(situation: Situation) -> str:
 
     While a cluster is not heard, its age is not known, so whoever is marked keeps its place.
     """
-    taken, kept = situation.desired.exporting, unheard(situation)
+    taken, kept = situation.desired.exporting, situation.unheard
     if not kept:
         return ",".join(taken)
     marked = [c for c in situation.own.marked() if c in kept or c in taken]

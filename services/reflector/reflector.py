@@ -173,7 +173,8 @@ class Reflector:
 
     def _on_complete(self, exporting: ClusterId) -> None:
         self._holding.on_complete(exporting)
-        self._look_at(self._picture.keys_from(exporting))
+        standing = self._picture.keys_from(exporting)
+        self._look_at(standing.difference(self._picture.exports[exporting].keys()))
 
     def _on_departure(self, exporting: ClusterId, epoch: int | None) -> None:
         """Take that a cluster left the ClusterSet, or is back."""
@@ -192,7 +193,8 @@ class Reflector:
     def _on_own(self, keys: set[ServiceKey], *, live: bool) -> None:
         """Look at what changed here, but for Services that nobody mirrors."""
         for key in keys:
-            if self._picture.concerns(key) or self._refusals.standing(key):
+            concerned = self._picture.concerns(key) and (live or self._picture.needs_plan(key))
+            if concerned or self._refusals.standing(key):
                 self._queue.add(key, self._urgency(key, live=live))
 
     def _on_namespaces(self, names: set[str]) -> None:

@@ -276,7 +276,7 @@ class ImportTable:
                 self._services[key] = message
                 self._withdrawn.discard(key)
                 self._unreadable.discard(key)
-                return {key}
+                return {key} if self.announced else set()  # the ranges, when known, touch all
             case ServiceWithdrawn():
                 self._services.pop(key, None)
                 self._withdrawn.add(key)
