@@ -105,7 +105,6 @@ class Watcher:
             tasks.create_task(self._recorder.run())
             tasks.create_task(self._follow_membership())
             self._uid = await cluster_uid(self._client)
-            await self._tables.listed.wait()
             await self._rejoined.wait()
             await self._round_trips.listen(self._connection, self._cluster)
             while True:
@@ -113,9 +112,11 @@ class Watcher:
 
     async def _follow_membership(self) -> None:
         """Begin a new incarnation when this cluster leaves the ClusterSet, or comes back."""
+        left: bool | None = None
         async for membership in follow(self._client, self._settings.namespace):
-            before, self._membership = self._membership, membership
-            if before.left != membership.left or not self._rejoined.is_set():
+            self._membership = membership
+            if membership.left != left:
+                left = membership.left
                 self._rejoined.set()
 
     async def _run_incarnation(self) -> None:
@@ -144,11 +145,15 @@ class Watcher:
             publisher.cancel()
 
     async def _begin(self) -> Announcer:
-        """Offer all that the stream lacks, once the id is ours and the stream is read."""
+        """Offer all that the stream lacks, once the id is ours and both sides are read.
+
+        The stream is read while the cluster is listed: a restart is as quick as the slower of both.
+        """
         await self._ensure_stream()
         lease_s = self._settings.lease_s
         await claim_id(self._connection, self._cluster, self._uid, lease_s=lease_s)
         reading = await read_stream(self._connection, self._cluster, KINDS)
+        await self._tables.listed.wait()
         self._tables.remember(reading.live)
         self._announcer = Announcer(
             self._connection,

@@ -10,6 +10,7 @@ import pytest
 
 from heliograph.bus import EmbeddedServer
 from heliograph.cli import membership
+from heliograph.contract.headers import EPOCH
 from heliograph.contract.names import ClusterId
 from heliograph.membership.record import NAMESPACE
 from tests.reflector.conftest import Join
@@ -216,6 +217,21 @@ async def test_a_forgotten_cluster_that_speaks_is_not_heard_until_that_is_undone
         assert "has not forgotten" in await forget(lab, "west", undo=True)
 
         await all_mirrored(lab, {"cart", "new"})
+
+
+async def test_other_decisions_are_no_reason_to_begin_anew(join: Join) -> None:
+    """The watcher of a cluster that forgets another one goes on in the same incarnation."""
+    epochs: list[str] = []
+    async with join("east", "west") as lab, lab.bus("east") as bus:
+        await bus.subscribe(
+            "heliograph.v1.east.cluster.east", lambda m: epochs.append(m.headers[EPOCH])
+        )
+        async with lab.client("east") as client:
+            await membership.forget(client, NAMESPACE, ClusterId("north"))
+        count = len(epochs)
+        await eventually(lambda: len(epochs) >= count + 5)
+
+        assert len(set(epochs)) == 1
 
 
 def held(lab: JoinedClusters) -> int:
