@@ -83,8 +83,9 @@ class Burst(msgspec.Struct, frozen=True, kw_only=True):
         floor: The same with the minimal relay.
         ratio: `wall`, ours divided by the floor's.
         live_change_s: A change of another Service, made in the middle of ours, visible after so
-            many seconds.
+            many seconds; the longest of all rounds.
         services: How many.
+        rounds: How often each side did it, by turns; the walls are medians.
     """
 
     ours: Walls
@@ -92,6 +93,7 @@ class Burst(msgspec.Struct, frozen=True, kw_only=True):
     ratio: dict[str, float]
     live_change_s: float
     services: int
+    rounds: int
 
 
 class Restart(msgspec.Struct, frozen=True, kw_only=True):

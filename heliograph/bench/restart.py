@@ -7,22 +7,17 @@ import statistics
 import subprocess
 import sys
 import time
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final
 
-from heliograph import telemetry
+import msgspec
+
 from heliograph.bench.figures import Restart, Walls, ratio
-from heliograph.bench.stage import NAMESPACE, Progress, Stage, programs, service, stage
-from heliograph.bus import ConnectionSettings, connect
-from heliograph.kube.client import KubeClient, Selection
-from heliograph.kube.objects import ENDPOINT_SLICES, SERVICES
+from heliograph.bench.restarted import Measured
+from heliograph.bench.stage import Progress, Stage, programs, service, stage
+from heliograph.kube.objects import SERVICES
 from heliograph.marks import EXPORT_LABEL
-from heliograph.metrics import Metrics
-from services.reflector.consume import ImportBus
-from services.reflector.reflector import Reflector
-from services.reflector.settings import ReflectorSettings
-from services.watcher.settings import WatcherSettings
-from services.watcher.watcher import Watcher
 
 _AT_ONCE: Final = 64
 _RUNS: Final = 5
@@ -37,10 +32,11 @@ async def restart(services: int, progress: Progress) -> Restart:
         floors, ours, writes = [], [], 0
         for number in range(_RUNS):
             progress(f"restart {number + 1} of {_RUNS}")
-            floors.append(await _list_both(staged))
-            elapsed_s, written = await _restart(staged)
-            ours.append(elapsed_s)
-            writes += written
+            (floor,) = await _measure(staged, "floor")
+            floors.append(floor.seconds)
+            both = await _measure(staged, "watcher", "reflector")
+            ours.append(max(one.seconds for one in both))
+            writes += sum(one.writes for one in both)
         ours_s, floor_s = statistics.median(ours), statistics.median(floors)
         return Restart(
             ours=Walls(wall=round(ours_s, 4)),
@@ -66,57 +62,31 @@ async def _make(staged: Stage, services: int) -> None:
     await staged.watch.until(lambda: all(staged.watch.seen(name, 80) for name in names))
 
 
-async def _list_both(staged: Stage) -> float:
-    """List what both programs list, at the same time as they do; return the seconds."""
-    begun = time.perf_counter()
-    await asyncio.gather(
-        *(
-            client.list(resource, Selection(namespace=NAMESPACE))
-            for client in (staged.east, staged.west)
-            for resource in (SERVICES, ENDPOINT_SLICES)
-        )
+@asynccontextmanager
+async def _waiting(staged: Stage, what: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Start a process that measures, and let it load."""
+    command = (sys.executable, "-m", "heliograph.bench.restarted", what)
+    process = await asyncio.create_subprocess_exec(
+        *(*command, str(staged.kubeconfig), staged.bus),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
     )
-    return time.perf_counter() - begun
+    assert process.stdout is not None  # noqa: S101 - it is a pipe
+    try:
+        await process.stdout.readline()
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
-async def _restart(staged: Stage) -> tuple[float, int]:
-    """Run new programs until both have caught up; return the seconds, and how much was written."""
+async def _measure(staged: Stage, *programs: str) -> list[Measured]:
+    """Let so many processes begin at once; return what they measured."""
     async with AsyncExitStack() as stack:
-        clients = [
-            await stack.enter_async_context(KubeClient(name, client.kubeconfig))
-            for name, client in (("east", staged.east), ("west", staged.west))
-        ]
-        settings = ConnectionSettings(urls=(staged.bus,), name="bench")
-        bus = await stack.enter_async_context(connect(settings))
-        metrics, off = Metrics("reflector", "west"), telemetry.disabled()
-        watcher = Watcher(
-            WatcherSettings(cluster="east"),
-            clients[0],
-            bus,
-            telemetry=off,
-            metrics=Metrics("watcher", "east"),
-        )
-        reflector = Reflector(
-            ReflectorSettings(cluster="west", import_from=("east",)),
-            clients[1],
-            home=bus,
-            buses=[ImportBus(connection=bus)],
-            telemetry=off,
-            metrics=metrics,
-        )
-        begun = time.perf_counter()
-        async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(watcher.run()), tasks.create_task(reflector.run())]
-            await asyncio.gather(watcher.caught_up(), reflector.caught_up())
-            elapsed_s = time.perf_counter() - begun
-            for task in running:
-                task.cancel()
-    return elapsed_s, _writes(metrics)
-
-
-def _writes(metrics: Metrics) -> int:
-    samples = (s for metric in metrics.writes.collect() for s in metric.samples)
-    return int(sum(s.value for s in samples if s.name.endswith("_total")))
+        waiting = [await stack.enter_async_context(_waiting(staged, what)) for what in programs]
+        outputs = await asyncio.gather(*(process.communicate(b"go\n") for process in waiting))
+    return [msgspec.json.decode(output, type=Measured) for output, _ in outputs]
 
 
 def _process_start_s() -> float:

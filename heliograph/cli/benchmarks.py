@@ -30,7 +30,10 @@ def bench_propagation(
 
 @bench.command(name="burst")
 def bench_burst(
-    *, services: Annotated[int, Parameter(help="Exported at once.")] = 1000, json: Json = False
+    *,
+    services: Annotated[int, Parameter(help="Exported at once.")] = 1000,
+    rounds: Annotated[int, Parameter(help="How often on either side.")] = 3,
+    json: Json = False,
 ) -> int:
     """Measure how long many Services need that are exported at once.
 
@@ -39,7 +42,7 @@ def bench_burst(
     """
     from heliograph.bench.burst import burst  # noqa: PLC0415 - keeps `--help` quick
 
-    return _bench(lambda progress: burst(services, progress), as_json=json)
+    return _bench(lambda progress: burst(services, rounds, progress), as_json=json)
 
 
 @bench.command(name="restart")
