@@ -158,7 +158,13 @@ class Cluster:
 
 
 class JoinedClusters:
-    """Some clusters and their programs."""
+    """Some clusters and their programs.
+
+    Attributes:
+        clusters: By name.
+        shared: Whether all have one bus, though perhaps by different ways.
+        imported: What reflectors that start from now on see of a bus to import from.
+    """
 
     def __init__(self, folder: Path, urls: Mapping[str, str], tasks: asyncio.TaskGroup) -> None:
         self._folder = folder
@@ -166,6 +172,8 @@ class JoinedClusters:
         self._tasks = tasks
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
         self.clusters: dict[str, Cluster] = {}
+        self.shared = len(set(urls.values())) == 1
+        self.imported: Callable[[Connection], Connection] = lambda connection: connection
 
     def __getitem__(self, name: str) -> Cluster:
         return self.clusters[name]
@@ -274,11 +282,11 @@ class JoinedClusters:
     async def _buses(
         self, stack: AsyncExitStack, importing: str, home: Connection
     ) -> list[ImportBus]:
-        if len(set(self._urls.values())) == 1:
-            return [ImportBus(connection=home)]
+        if self.shared:
+            return [ImportBus(connection=self.imported(home))]
         return [
             ImportBus(
-                connection=await stack.enter_async_context(self.bus(name)),
+                connection=self.imported(await stack.enter_async_context(self.bus(name))),
                 clusters=(ClusterId(name),),
             )
             for name in self.clusters
@@ -299,6 +307,7 @@ async def joined(
     *names: str,
     urls: Mapping[str, str],
     start: bool = True,
+    shared: bool | None = None,
     clusters: Mapping[str, Mapping[str, Any]] | None = None,
     **settings: Any,  # noqa: ANN401 - of all reflectors
 ) -> AsyncIterator[JoinedClusters]:
@@ -309,11 +318,13 @@ async def joined(
         names: The clusters.
         urls: The bus of each cluster.
         start: Whether to start the programs, and to wait until they are ready.
+        shared: Whether it is one bus; by default, if there is one URL.
         clusters: More settings of some API servers.
         settings: Settings of all reflectors.
     """
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
         lab = JoinedClusters(folder, urls, tasks)
+        lab.shared = lab.shared if shared is None else shared
         for number, name in enumerate(names):
             given = {
                 "service_cidrs": (f"10.{110 + number}.0.0/16",),
