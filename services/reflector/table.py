@@ -106,7 +106,7 @@ class ImportTable:
         self._services: dict[ServiceKey, ServiceExported] = {}
         self._endpoints: dict[ServiceKey, dict[str, EndpointsExported]] = {}
         self._service_of_slice: dict[tuple[str, str], ServiceKey] = {}
-        self._withdrawn: set[ServiceKey] = set()
+        self._withdrawn: dict[ServiceKey, int] = {}  # by which incarnation of the publisher
         self._unreadable: set[ServiceKey] = set()
         self._live = {kind: LiveSet() for kind in KINDS}
         self._unconfirmed: set[Subject] = set()
@@ -139,7 +139,7 @@ class ImportTable:
             return Presence.WITHDRAWN
         if key in self._services:
             return Presence.EXPORTED if self.announced else Presence.UNKNOWN
-        if key in self._withdrawn or (self.complete and key not in self._unreadable):
+        if self._has_last_word(key) or (self.complete and key not in self._unreadable):
             return Presence.WITHDRAWN
         return Presence.UNKNOWN
 
@@ -166,9 +166,13 @@ class ImportTable:
         self._epoch = 0
 
     def end_replay(self) -> set[ServiceKey]:
-        """The replay is over; return what it showed to be gone, if a digest confirms it."""
+        """The replay is over; return what it showed to be gone.
+
+        Withdrawals by the newest incarnation count, and all else that a digest confirms.
+        """
         self._replaying = False
-        return self._confirm(self._candidate) if self._candidate else set()
+        withdrawn = set(filter(self._has_last_word, self._withdrawn))
+        return withdrawn | (self._confirm(self._candidate) if self._candidate else set())
 
     def fold(
         self, subject: Subject, message: AnyMessage, payload: bytes, epoch: int
@@ -207,7 +211,15 @@ class ImportTable:
         if subject.kind is Kind.SERVICE:
             key = ServiceKey(subject.namespace, subject.name)
             self._unreadable.add(key)
-            self._withdrawn.discard(key)
+            self._withdrawn.pop(key, None)
+
+    def _has_last_word(self, key: ServiceKey) -> bool:
+        """Tell whether the newest incarnation withdrew the Service.
+
+        A replay brings words of all incarnations, and one that was replaced may have spoken last:
+        only the end of the replay tells which is the newest.
+        """
+        return not self._replaying and self._withdrawn.get(key) == self._epoch
 
     def _refuse_stale(self, epoch: int) -> None:
         if epoch < self._epoch:
@@ -256,7 +268,7 @@ class ImportTable:
         self._mismatches = 0
         self._confirmed = True
         touched = {key for subject in self._unconfirmed for key in self._drop(subject)}
-        self._unconfirmed, self._withdrawn = set(), set()
+        self._unconfirmed, self._withdrawn = set(), {}
         return touched
 
     def _count(self, subject: Subject, payload: bytes | None) -> None:
@@ -274,12 +286,12 @@ class ImportTable:
         match message:
             case ServiceExported():
                 self._services[key] = message
-                self._withdrawn.discard(key)
+                self._withdrawn.pop(key, None)
                 self._unreadable.discard(key)
                 return {key} if self.announced else set()  # the ranges, when known, touch all
             case ServiceWithdrawn():
                 self._services.pop(key, None)
-                self._withdrawn.add(key)
+                self._withdrawn[key] = self._epoch
                 self._unreadable.discard(key)
                 return {key}
             case EndpointsExported():

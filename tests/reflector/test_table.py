@@ -128,13 +128,33 @@ def test_absence_is_unknown_until_a_replay_is_confirmed() -> None:
 
 
 def test_a_withdrawal_is_evidence_by_itself() -> None:
-    """A withdrawal counts at once, before any digest and before the ranges are known."""
+    """A withdrawal counts before any digest and before the ranges are known; live, at once."""
     exporter, table = ExporterModel(), ImportTable(EAST)
+    exporter.withdraw(KEY)
 
-    assert exporter.withdraw().fold_into(table) == {KEY}
-
+    assert exporter.replay_into(table) == {KEY}
     assert table.presence(KEY) is WITHDRAWN
-    assert table.presence(OTHER) is UNKNOWN
+    assert exporter.withdraw(OTHER).fold_into(table) == {OTHER}
+    assert table.presence(OTHER) is WITHDRAWN
+    assert table.presence(ServiceKey("shop", "unheard")) is UNKNOWN
+
+
+def test_in_a_replay_only_the_newest_incarnation_withdraws() -> None:
+    """A watcher that was replaced may speak last; the digest of its successor tells the truth."""
+    exporter = ExporterModel()
+    exporter.export(WEB)
+    exporter.epoch = 2
+    exporter.lease()
+    old = ExporterModel()
+    old.stream = {
+        exporter.service_subject(): old.withdraw(),
+        **{s: m for s, m in exporter.stream.items() if s.kind is Kind.CLUSTER},
+    }
+    table = ImportTable(EAST)
+
+    old.replay_into(table)
+
+    assert (table.presence(KEY), table.complete) == (UNKNOWN, False)
 
 
 def test_an_export_is_not_usable_before_the_ranges_are_known() -> None:
