@@ -62,12 +62,21 @@ class Applier:
         self._slices = _Kind(resource=ENDPOINT_SLICES, objects=own.slices)
 
     async def apply(self, operations: Sequence[Operation]) -> None:
-        """Carry the operations of one mirror out, all at the same time.
+        """Carry the operations of one mirror out, all at the same time but for a new Service.
+
+        That goes first, alone: slices feed whatever Service bears their name, so none is made
+        before it is known that nobody else has taken the name.
 
         Raises:
             HeliographError: Some of them failed, and this is the error to act upon first; the
-                others were carried out all the same.
+                others were carried out all the same, unless the new Service failed.
         """
+        new = [operation for operation in operations if isinstance(operation, CreateService)]
+        for creation in new:
+            await self._apply(creation)
+        await self._apply_all([operation for operation in operations if operation not in new])
+
+    async def _apply_all(self, operations: Sequence[Operation]) -> None:
         if len(operations) == 1:
             await self._apply(operations[0])
             return

@@ -74,21 +74,35 @@ def mirrored() -> World:
     return world
 
 
-def test_one_failure_does_not_hold_up_the_others() -> None:
-    """The slice is made although the Service's name is taken."""
+def test_no_slice_is_made_for_a_name_that_is_taken() -> None:
+    """It would feed the foreign Service until the next plan."""
     world = mirrored()
     service, item = world.server.all(SERVICES)[0], world.server.all(ENDPOINT_SLICES)[0]
     server = ApiServerModel()
     server.put(SERVICES, foreign())
     writer, own = applier(server)
-    operations: tuple[Operation, ...] = (CreateService(service=service), CreateSlice(slice=item))
+    operations: tuple[Operation, ...] = (CreateSlice(slice=item), CreateService(service=service))
 
     with pytest.raises(type(EXISTS)):
         asyncio.run(writer.apply(operations))
 
-    assert server.all(ENDPOINT_SLICES)
+    assert server.all(ENDPOINT_SLICES) == []
     assert own.mirror(KEY).foreign is not None
-    assert own.mirror(KEY).slices
+
+
+def test_one_failure_does_not_hold_up_the_others() -> None:
+    """A slice is made although another one's name is taken."""
+    item = mirrored().server.all(ENDPOINT_SLICES)[0]
+    other = but(item, metadata=but(item.metadata, name="other"))
+    server = ApiServerModel()
+    server.put(ENDPOINT_SLICES, other)
+    writer, own = applier(server)
+
+    with pytest.raises(type(EXISTS)):
+        asyncio.run(writer.apply((CreateSlice(slice=other), CreateSlice(slice=item))))
+
+    assert len(server.all(ENDPOINT_SLICES)) == 2
+    assert item.metadata.name in own.mirror(KEY).slices
 
 
 def test_a_namespace_that_somebody_just_made_will_do() -> None:

@@ -291,7 +291,7 @@ async def test_a_refusal_by_the_api_server_is_final_until_the_input_changes(join
     async with join("east", "west") as lab, lab.bus("west") as bus:
         await bus.subscribe(all_clusters_filter(Kind.REFUSAL), told.take)
         west = lab["west"]
-        west.api.fail_writes(2, status=422)
+        west.api.fail_writes(1, status=422)
         lab["east"].export()
         tried = await refused_as_invalid(lab)
         await eventually(lambda: told.reasons == ["Rejected"])
