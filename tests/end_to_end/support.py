@@ -125,14 +125,29 @@ class JoinedClusters(msgspec.Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def join(
-    accesses: Mapping[str, ClusterAccess], *names: str, create_namespaces: bool = False
+    accesses: Mapping[str, ClusterAccess],
+    *names: str,
+    create_namespaces: bool = False,
+    by: Mapping[str, ClusterAccess] | None = None,
 ) -> AsyncIterator[JoinedClusters]:
-    """Join the clusters, each with a new namespace of one name, until the body ends."""
+    """Join the clusters, each with a new namespace of one name, until the body ends.
+
+    Args:
+        accesses: How to reach the clusters.
+        names: Which of them.
+        create_namespaces: A setting of the reflectors.
+        by: How the programs reach some of them, if not as the test does.
+    """
     namespace = f"test-{secrets.token_hex(4)}"
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        ways = {**accesses, **(by or {})}
         write_kubeconfig(folder / "kubeconfig", [accesses[name] for name in names])
+        write_kubeconfig(folder / "programs", [ways[name] for name in names])
         access = {ClusterId(n): Kubeconfig(path=folder / "kubeconfig", context=n) for n in names}
+        programs_access = {
+            ClusterId(n): Kubeconfig(path=folder / "programs", context=n) for n in names
+        }
         url = await stack.enter_async_context(embedded_bus())
         clusters = {}
         for name, kubeconfig in access.items():
@@ -141,7 +156,7 @@ async def join(
         for cluster in clusters.values():
             await add_namespace(cluster)
         joined = Joined(
-            clusters=access,
+            clusters=programs_access,
             buses=dict.fromkeys(access, url),
             create_namespaces=create_namespaces,
         )

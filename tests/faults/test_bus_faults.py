@@ -74,7 +74,7 @@ async def suffer(fault: str, fault_s: float, folder: Path) -> str:
 
 @pytest.mark.parametrize("fault_s", [1, 6, 30])
 async def test_mirrors_are_right_soon_after_a_fault(fault_s: float, tmp_path: Path) -> None:
-    """All faults at the same time, each of a bus of its own, so that the longest takes no longer."""
+    """All faults at the same time, each of a bus of its own: so it takes as long as one."""
     async with asyncio.TaskGroup() as tasks:
         suffering = [
             tasks.create_task(suffer(fault, fault_s, tmp_path / str(number)))
