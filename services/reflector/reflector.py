@@ -13,7 +13,7 @@ from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.contract.subjects import Kind
 from heliograph.errors import HeliographError, RetryableError
 from heliograph.kube.client import KubeClient
-from heliograph.kube.errors import Busy, Forbidden, Invalid, Unauthorized
+from heliograph.kube.errors import AlreadyExists, Busy, Forbidden, Invalid, Unauthorized
 from heliograph.membership.record import Membership
 from heliograph.metrics import Metrics
 from heliograph.telemetry import Telemetry
@@ -44,6 +44,17 @@ class Unsettled(RetryableError):
 
     def __init__(self, key: ServiceKey) -> None:
         super().__init__(f"Service {key} changes while it is being written; trying again later")
+
+
+class Obstructed(RetryableError):
+    """What a mirror needs cannot be created, and reading what is in its way did not help."""
+
+    def __init__(self, key: ServiceKey, importing: ClusterId, why: HeliographError) -> None:
+        super().__init__(
+            f"Service {key} is not mirrored, or not wholly, in cluster {importing}: an object that "
+            f"is not ours stands in the place of one that the mirror needs ({why}); it is left as "
+            f"it is. Delete it, or rename it; the place is looked at again within a minute."
+        )
 
 
 class Reflector:
@@ -218,6 +229,9 @@ class Reflector:
                 await self._reconcile(key)
             except Invalid as error:
                 await self._reject(key, error)
+            except Obstructed as error:
+                self._refusals.obstructed(key, self._picture.exporting(key), error)
+                self._queue.failed(key)
             except HeliographError as error:
                 self._defer(key, error)
             else:
@@ -240,9 +254,14 @@ class Reflector:
         self._queue.failed(key, after_s=error.retry_after_s if isinstance(error, Busy) else 0)
 
     async def _reconcile(self, key: ServiceKey) -> None:
-        """Plan and apply until nothing is left to do."""
+        """Plan and apply until nothing is left to do, or the same again would be in vain."""
+        tried, failure = Plan(), None
         for _ in range(_PASSES):
             plan = self._picture.plan(key)
+            if plan.operations and plan == tried:
+                if isinstance(failure, AlreadyExists):
+                    raise Obstructed(key, self._importing, failure)
+                break
             if not plan.operations:
                 self._refusals.put(key, plan.refusals, self._picture.own.mirror(key).foreign)
                 await self._waiting.settle(key, plan.refusals)
@@ -250,15 +269,18 @@ class Reflector:
                 if not self._picture.concerns(key):
                     self._sweeper.look()
                 return
-            await self._apply(key, plan)
+            tried, failure = plan, await self._apply(key, plan)
         raise Unsettled(key)
 
-    async def _apply(self, key: ServiceKey, plan: Plan) -> None:
+    async def _apply(self, key: ServiceKey, plan: Plan) -> HeliographError | None:
+        """Carry a plan out; return why the cluster was not as the plan assumed, if so."""
         span = self._telemetry.start("apply", parent=self._waiting.traceparent(key))
         span.note(heliograph_operations=len(plan.operations))
         try:
             await self._applier.apply(plan.operations)
         except STALE as error:
             span.fail(type(error).__name__)  # what stands there was read: plan again
+            return error
         finally:
             span.end()
+        return None

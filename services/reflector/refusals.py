@@ -15,7 +15,7 @@ from heliograph.clock import now_ns
 from heliograph.contract.messages import Message, RefusalStated
 from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import Kind, Subject
-from heliograph.errors import TerminalError
+from heliograph.errors import RetryableError, TerminalError
 from heliograph.kube.client import KubeClient
 from heliograph.kube.events import EventRecorder
 from heliograph.kube.objects import SERVICES, Service
@@ -80,6 +80,15 @@ class RefusalBoard:
             f"take the mirror ({error}); change the exported Service."
         )
         refusals = [Refusal(exporting=e, reason="Rejected", message=message) for e in exporting]
+        self.put(key, refusals, None)
+
+    def obstructed(
+        self, key: ServiceKey, exporting: Iterable[ClusterId], error: RetryableError
+    ) -> None:
+        """Set what stands in the way as refusal, until it is gone."""
+        refusals = [
+            Refusal(exporting=e, reason="ForeignObject", message=str(error)) for e in exporting
+        ]
         self.put(key, refusals, None)
 
     async def run(self, caught_up: Callable[[], Awaitable[None]]) -> None:
