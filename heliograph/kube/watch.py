@@ -20,7 +20,7 @@ import structlog
 from heliograph.backoff import Backoff
 from heliograph.errors import HeliographError, RetryableError
 from heliograph.kube.client import EVERYTHING, KubeClient, Selection
-from heliograph.kube.errors import Gone, NotFound, Status, Unreadable, api_error
+from heliograph.kube.errors import Busy, Gone, NotFound, Status, Unreadable, api_error
 from heliograph.kube.objects import KubeObject, Resource
 
 T = TypeVar("T", bound=KubeObject)
@@ -35,6 +35,8 @@ _ABSENT_KIND_S: Final = 300.0
 """How often a kind that this cluster does not have is looked for again."""
 
 _BACKOFF: Final = Backoff(initial_s=0.1, limit_s=5.0)
+_SHORT_LIFE_S: Final = 1.0
+"""A watch that ends sooner has failed, whatever the server called it: the next one waits."""
 
 _log = structlog.get_logger()
 
@@ -111,23 +113,26 @@ class ListWatch(Generic[T]):
             Unauthorized, Forbidden: The first listing was refused. Later refusals are waited out:
                 a cluster beside which this runs for months may change its mind.
         """
-        first = True
+        first, expired = True, 0
         while True:
             listed = await self._list(patient=not first)
-            first = False
+            first, listed_at = False, time.monotonic()
             yield listed
             try:
                 async for event in self._watch():
                     yield event
             except Gone:
                 _log.info("watch expired, listing again", **self._labels())
+            expired = expired + 1 if time.monotonic() - listed_at < _SHORT_LIFE_S else 0
+            await asyncio.sleep(_BACKOFF.delay_s(expired) if expired else 0)
 
     async def _list(self, *, patient: bool) -> Listed[T]:
         """Return everything; retries what may pass, with back-off."""
         self.alive = False
         listing = Listed[T](items=(), seen_at_ns=0)  # replaced: attempts do not end before
+        worth_another = HeliographError if patient else RetryableError
         async for attempt in stamina.retry_context(
-            on=HeliographError if patient else RetryableError,
+            on=lambda error: isinstance(error, worth_another) and (_asked_for_s(error) or True),
             attempts=None,
             timeout=None,
             wait_initial=0.1,
@@ -153,7 +158,7 @@ class ListWatch(Generic[T]):
         """Yield changes; opens the next watch whenever one ends; raises Gone when one is missed."""
         failures = 0
         while self._version:
-            opened_at = time.monotonic()
+            opened_at, delay_s = time.monotonic(), 0.0
             try:
                 async for event in self._watch_once():
                     failures = 0
@@ -162,9 +167,10 @@ class ListWatch(Generic[T]):
                 raise
             except HeliographError as error:
                 _log.warning("watch failed", error=str(error), **self._labels())
+                delay_s = _asked_for_s(error)
             self.alive = False
-            failures = failures + 1 if time.monotonic() - opened_at < 1 else 0
-            await asyncio.sleep(_BACKOFF.delay_s(failures) if failures else 0)
+            failures = failures + 1 if time.monotonic() - opened_at < _SHORT_LIFE_S else 0
+            await asyncio.sleep(max(delay_s, _BACKOFF.delay_s(failures) if failures else 0))
         await asyncio.sleep(_ABSENT_KIND_S)
 
     async def _watch_once(self) -> AsyncIterator[Upserted[T] | Deleted[T]]:
@@ -204,6 +210,11 @@ class ListWatch(Generic[T]):
 
     def _labels(self) -> dict[str, str]:
         return {"cluster": self._client.cluster, "resource": self._resource.plural}
+
+
+def _asked_for_s(error: Exception) -> float:
+    """Return for how long the server wants to be left alone; 0 if it did not say."""
+    return error.retry_after_s if isinstance(error, Busy) else 0
 
 
 async def lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
