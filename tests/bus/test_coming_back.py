@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
-import nats.errors
 import pytest
 
 from heliograph.bus import (
@@ -34,7 +33,6 @@ from tests.bus.support import (
 )
 
 pytestmark = pytest.mark.nats
-Fault = Callable[[], Awaitable[None]]
 
 
 @contextlib.asynccontextmanager
@@ -165,37 +163,6 @@ async def test_writer_and_reader_behind_the_same_fault(
         await caught_up(writer, reader, "writer and reader cut off for 4 s")
         assert len(writer.stored) == 30
         assert (await stream_info(proxied, STREAM)).last_sequence == 30
-
-
-async def late_pong(connection: Connection, server: EmbeddedServer) -> None:
-    client = connection._client  # noqa: SLF001
-    server.pause()
-    with contextlib.suppress(nats.errors.TimeoutError):
-        await client.flush(timeout=1)
-    server.resume()
-    await eventually(client._reading_task.done)  # noqa: SLF001
-
-
-async def parser_fault(connection: Connection, _: EmbeddedServer) -> None:
-    connection._client._ps.buf.extend(b"MSG nonsense\r\n")  # noqa: SLF001
-
-
-async def closed_underneath(connection: Connection, _: EmbeddedServer) -> None:
-    await connection._client.close()  # noqa: SLF001
-
-
-@pytest.mark.parametrize("fault", [late_pong, parser_fault, closed_underneath])
-async def test_faults_of_the_library(
-    connection: Connection,
-    server: EmbeddedServer,
-    fault: Callable[[Connection, EmbeddedServer], Awaitable[None]],
-) -> None:
-    """A reader killed by a late PONG or by garbage, a client closed for good: a new one comes."""
-    async with both(connection, connection) as (writer, reader):
-        await fault(connection, server)
-        change(writer)
-        await caught_up(writer, reader, fault.__name__)
-        assert connection.generation == 2
 
 
 async def test_what_connections_say_meanwhile(

@@ -18,15 +18,11 @@ from heliograph.bus import (
     Message,
     SnapshotBegun,
     SnapshotComplete,
-    ensure_stream,
     stream_info,
 )
 from tests.bus.support import (
     STREAM,
-    STREAM_SETTINGS,
     Meddler,
-    connected,
-    embedded,
     eventually,
     messages_in_stream,
     reading,
@@ -119,24 +115,6 @@ async def test_rest_completes_a_snapshot_as_well(connection: Connection) -> None
             took_s = await eventually(lambda: reader.complete)
             assert reader.table == {"east.a": b"x"}
             assert took_s > 0.3
-
-
-async def test_acknowledgement_subjects_of_the_second_form(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    """Servers with the flag `js_ack_fc_v2`, to be the default one day, are read as well."""
-    flag = "feature_flags { js_ack_fc_v2: true }"
-    with embedded(tmp_path_factory.mktemp("v2"), extra_config=flag) as server:
-        async with connected(server.url) as connection:
-            await ensure_stream(connection, STREAM_SETTINGS)
-            async with writing(connection) as writer, reading(connection) as reader:
-                await eventually(lambda: reader.complete)
-                for n in range(5):
-                    writer.offer(f"east.{n}", "x")
-                await eventually(lambda: len(reader.table) == 5)
-                reader.consumer.resync("to see the snapshot")
-                await eventually(lambda: reader.complete and len(reader.created) == 2)
-                assert [d.in_snapshot for d in reader.deliveries] == [False] * 5 + [True] * 5
 
 
 async def test_ten_thousand_messages(connection: Connection) -> None:
