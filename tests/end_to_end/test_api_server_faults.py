@@ -25,6 +25,7 @@ from heliograph.kube.objects import (
     ServiceCIDRSpec,
     ServiceSpec,
 )
+from heliograph.kube.watch import ListWatch
 from heliograph.lab.access import ClusterAccess
 from heliograph.lab.controlplane import ControlPlane
 from heliograph.marks import is_ours
@@ -127,6 +128,48 @@ async def test_watches_that_expire_on_both_sides(
     }
 
 
+async def test_watches_that_go_silent_on_both_sides(
+    accesses: Accesses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Open connections that say nothing are given up, and opened again where they stopped."""
+    monkeypatch.setitem(ListWatch.__init__.__kwdefaults__, "inactivity_s", 2.0)
+    async with stage_of(accesses, "east", "west") as stage:
+        east, west = stage["east"], stage["west"]
+        for name in ("changed", "gone", "drifted"):
+            await east.add_service(name, HTTP)
+        await shows(west, {"changed": 80, "gone": 80, "drifted": 80})
+        since_s = time.monotonic()
+        for proxy in stage.proxies.values():
+            proxy.silence_watches()
+
+        await east.patch_service("changed", PORT_81)
+        await east.delete_service("gone")
+        await west.patch_service("drifted", PORT_81)
+        await shows(west, {"changed": 81, "gone": 0, "drifted": 80})
+
+        print(f"\nsilent, 2 s allowed: right after {time.monotonic() - since_s:.2f} s")  # noqa: T201
+        for proxy in stage.proxies.values():
+            assert not proxy.count(since_s=since_s, verbs={"list"})
+
+
+async def test_api_servers_that_freeze(accesses: Accesses, planes: dict[str, ControlPlane]) -> None:
+    """SIGSTOP: requests are accepted and not answered; afterwards everything is made good."""
+    async with join(accesses, "east", "west") as joined:
+        east, west = joined.clusters["east"], joined.clusters["west"]
+        await east.add_service("before", HTTP)
+        await shows(west, {"before": 80})
+        planes["west"].pause_api_server()
+        try:
+            await east.patch_service("before", PORT_81)
+            await east.add_service("during", HTTP)
+            await asyncio.sleep(3)  # the faulty time itself
+        finally:
+            planes["west"].resume_api_server()
+        began_s = time.monotonic()
+        await shows(west, {"before": 81, "during": 80})
+        print(f"\nAPI server frozen: right after {time.monotonic() - began_s:.2f} s")  # noqa: T201
+
+
 async def test_a_write_with_an_old_version_is_a_conflict_and_planned_anew(
     accesses: Accesses,
 ) -> None:
@@ -206,11 +249,15 @@ async def test_a_namespace_that_does_not_go(accesses: Accesses) -> None:
         await east.add_service("before", HTTP)
         await shows(west, {"before": 80})
         await put_config_map(west, finalizers=["heliograph.io/test"])
+        deleted_at_s = time.monotonic()
         await west.client.delete(NAMESPACES, ObjectMeta(name=west.namespace))
         await east.add_service("during", HTTP)
         await eventually(lambda: stage.refused("west", "during") == ("NamespaceTerminating",))
         await shows(west, {"before": 0})
         await eventually(lambda: stage.refused("west", "before") == ("NamespaceTerminating",))
+        written = services_written(proxy, deleted_at_s)
+        print(f"\nwhile the namespace went: {written}")  # noqa: T201
+        assert sum(written.values()) <= 10
 
         since_s = time.monotonic()
         await asyncio.sleep(_LOOK_S)  # nothing may happen meanwhile

@@ -193,6 +193,16 @@ async def test_a_server_that_comes_up_late(tmp_path: Path) -> None:
         await eventually(lambda: follower.names == {"n1"})
 
 
+async def test_a_busy_server_is_left_alone_for_as_long_as_it_says(tmp_path: Path) -> None:
+    """Retry-After holds for listings and for watches."""
+    busy, loop = json_answer("{}", 429, **{"Retry-After": "1"}), asyncio.get_running_loop()
+    script = answers(busy, json_answer(LISTED), busy, json_answer(ADDED + "\n"))
+    began_s = loop.time()
+    async with following_script(script, tmp_path) as follower:
+        await eventually(lambda: follower.names == {"n1"})
+    assert loop.time() - began_s >= 2
+
+
 async def test_a_first_listing_that_is_refused_ends_the_watch(tmp_path: Path) -> None:
     """Credentials that never worked are told to the person, and not tried for ever."""
     async with memory_cluster(token="right") as cluster:  # noqa: S106 - no secret
