@@ -13,7 +13,8 @@ from heliograph.kube.objects import SERVICES
 from heliograph.marks import EXPORT_LABEL
 
 _WARM_UP: Final = 10
-_PAUSE_S: Final = 0.02
+_PAUSE_S: Final = 0.15
+"""Longer than the reflector takes news to be fresh: what is measured is a change after silence."""
 LABELS: Final = {"ours": EXPORT_LABEL, "floor": LABEL}
 
 

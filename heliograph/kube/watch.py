@@ -85,6 +85,7 @@ class ListWatch(Generic[T]):
 
     Attributes:
         alive: Whether a watch is open, after a complete listing.
+        heard_at_s: When anything was heard last (time.monotonic()).
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class ListWatch(Generic[T]):
         self._object: msgspec.json.Decoder[T] = msgspec.json.Decoder(resource.struct)
         self._version = ""
         self.alive = False
+        self.heard_at_s = -INACTIVITY_S
 
     async def events(self) -> AsyncIterator[WatchEvent[T]]:
         """Yield a listing, then changes, for ever.
@@ -185,6 +187,7 @@ class ListWatch(Generic[T]):
         async with self._client.stream(path, params, inactivity_s=self._inactivity_s) as content:
             self.alive = True
             async for line in lines(content):
+                self.heard_at_s = time.monotonic()
                 event = self._decode(line)
                 if event is not None:
                     yield event

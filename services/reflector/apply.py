@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final, Generic, Literal, TypeVar, assert_never
 
@@ -11,7 +11,7 @@ import msgspec
 
 from heliograph.errors import HeliographError, RetryableError
 from heliograph.kube.client import KubeClient
-from heliograph.kube.errors import AlreadyExists, Conflict, NotFound
+from heliograph.kube.errors import AlreadyExists, Conflict, NotFound, Status
 from heliograph.kube.objects import (
     ENDPOINT_SLICES,
     ENDPOINTS,
@@ -20,6 +20,7 @@ from heliograph.kube.objects import (
     Namespace,
     ObjectMeta,
     Resource,
+    Service,
     T,
 )
 from heliograph.metrics import Metrics
@@ -40,6 +41,8 @@ from services.reflector.own_objects import OwnObjects
 R = TypeVar("R")
 Verb = Literal["create", "replace"]
 
+_TAKEN: Final = Status(code=409, reason="AlreadyExists", message="somebody else has made it")
+
 STALE: Final = (AlreadyExists, Conflict, NotFound)
 """The cluster is not as the plan assumed; what stands there was read, and the next plan judges."""
 
@@ -54,29 +57,34 @@ class _Kind(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 class Applier:
     """Writes to one cluster, and keeps the table of it up to date with what was written."""
 
-    def __init__(self, client: KubeClient, own: OwnCluster, metrics: Metrics) -> None:
-        self._client = client
+    def __init__(
+        self,
+        client: KubeClient,
+        own: OwnCluster,
+        metrics: Metrics,
+        is_fresh: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Prepare; `is_fresh` tells whether a Service that others made would be known by now."""
+        self._client, self._is_fresh = client, is_fresh
         self._own = own
         self._metrics = metrics
         self._services = _Kind(resource=SERVICES, objects=own.services)
         self._slices = _Kind(resource=ENDPOINT_SLICES, objects=own.slices)
 
     async def apply(self, operations: Sequence[Operation]) -> None:
-        """Carry the operations of one mirror out, all at the same time but for a new Service.
+        """Carry the operations of one mirror out, all at the same time.
 
-        That goes first, alone: slices feed whatever Service bears their name, so none is made
-        before it is known that nobody else has taken the name.
+        Slices feed whatever Service bears their name. So before a mirror is made it is looked
+        whether somebody took the name, unless the watch has spoken so lately that it would have
+        said so. (A Service first and its slices after it would cost each mirror twice as much.)
 
         Raises:
             HeliographError: Some of them failed, and this is the error to act upon first; the
-                others were carried out all the same, unless the new Service failed.
+                others were carried out all the same. Or, before any: the name is taken.
         """
-        new = [operation for operation in operations if isinstance(operation, CreateService)]
-        for creation in new:
-            await self._apply(creation)
-        await self._apply_all([operation for operation in operations if operation not in new])
-
-    async def _apply_all(self, operations: Sequence[Operation]) -> None:
+        for operation in operations:
+            if isinstance(operation, CreateService) and not self._is_fresh():
+                await self._require_free(operation.service)
         if len(operations) == 1:
             await self._apply(operations[0])
             return
@@ -140,6 +148,17 @@ class Applier:
         with suppress(NotFound):
             await self._counted("delete", "endpoints", deletion)
         self._own.endpoints.deleted(metadata)
+
+    async def _require_free(self, service: Service) -> None:
+        """Make sure that nobody has a Service of the name of one that is to be created.
+
+        Raises:
+            AlreadyExists: Somebody has; it is known now.
+        """
+        await self._look(self._services, service.metadata)
+        if self._own.services.knows(service.metadata):
+            where = f"{service.metadata.namespace}/{service.metadata.name}"
+            raise AlreadyExists(f"look at Service {where}", _TAKEN)
 
     async def _look(self, kind: _Kind[T], metadata: ObjectMeta) -> None:
         """Read what stands under the name, so that the next plan is about it."""

@@ -44,6 +44,11 @@ class OwnServices(OwnObjects[Service]):
         """Return the Service, if it is somebody else's."""
         return self._foreign.get(key)
 
+    def knows(self, metadata: ObjectMeta) -> bool:
+        """Tell whether any Service of that name is known."""
+        key = _key(metadata)
+        return key in self._ours or key in self._foreign
+
     def pointing_at(self, exporting: str) -> int:
         """Return how many mirrors name a cluster in their mark."""
         return self._pointing_at[exporting]

@@ -91,7 +91,9 @@ class Reflector:
             changed=self._on_membership,
             confirmed=self._holding.confirm,
         )
-        self._applier = Applier(client, self._picture.own, metrics)
+        self._applier = Applier(
+            client, self._picture.own, metrics, is_fresh=lambda: self._watch.fresh
+        )
         self._sweeper = NamespaceSweeper(client, self._picture.unneeded_namespaces, metrics)
         self._watch = OwnWatch(
             client,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from heliograph.kube.client import KubeClient, Selection
 from heliograph.kube.objects import (
@@ -20,6 +21,8 @@ from heliograph.kube.watch import Listed, ListWatch, Upserted, WatchEvent
 from heliograph.marks import MANAGED_SELECTOR
 from services.reflector.own import OwnCluster
 from services.reflector.table import ServiceKey
+
+_FRESH_S: Final = 0.1
 
 N_contra = TypeVar("N_contra", bound=KubeObject, contravariant=True)
 C = TypeVar("C")
@@ -81,6 +84,11 @@ class OwnWatch:
         """Whether every watch is open."""
         watches = (self._services.alive, self._slices.alive, self._namespaces.alive)
         return self.listed.is_set() and all(watches)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether a Service that others have made is known, unless they are making it right now."""
+        return time.monotonic() - self._services.heard_at_s < _FRESH_S
 
     async def follow(self) -> None:
         """Follow all kinds, for ever."""
