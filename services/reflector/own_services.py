@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from heliograph.contract.names import ClusterId
 from heliograph.kube.objects import ObjectMeta, Service
+from heliograph.kube.packed import PackedObjects
 from heliograph.marks import EXPORTING_ANNOTATION, is_ours
 from services.reflector.own_objects import OwnObjects
 from services.reflector.table import ServiceKey
@@ -32,7 +33,7 @@ class OwnServices(OwnObjects[Service]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._ours: dict[ServiceKey, Service] = {}
+        self._ours: PackedObjects[ServiceKey, Service] = PackedObjects(Service)
         self._foreign: dict[ServiceKey, Foreign] = {}
         self._pointing_at: Counter[str] = Counter()
 
@@ -65,7 +66,7 @@ class OwnServices(OwnObjects[Service]):
         self._forget(obj.metadata)
         key = _key(obj.metadata)
         if is_ours(obj):
-            self._ours[key] = obj
+            self._ours.put(key, obj)
             self._pointing_at.update(marked(obj))
         else:
             self._foreign[key] = Foreign(owner=_owner(obj), metadata=_bare(obj.metadata))
@@ -74,7 +75,7 @@ class OwnServices(OwnObjects[Service]):
     @override
     def _forget(self, metadata: ObjectMeta) -> set[ServiceKey]:
         key = _key(metadata)
-        ours = self._ours.pop(key, None)
+        ours = self._ours.pop(key)
         if ours is not None:
             self._pointing_at.subtract(marked(ours))
         self._foreign.pop(key, None)
@@ -83,7 +84,9 @@ class OwnServices(OwnObjects[Service]):
     @override
     def _clear(self) -> set[ServiceKey]:
         known = {*self._ours, *self._foreign}
-        self._ours, self._foreign, self._pointing_at = {}, {}, Counter()
+        self._ours.clear()
+        self._foreign.clear()
+        self._pointing_at.clear()
         return known
 
 

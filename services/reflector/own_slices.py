@@ -8,13 +8,13 @@ from typing import Final
 from typing_extensions import override
 
 from heliograph.kube.objects import FIELD_MANAGER, EndpointSlice, ObjectMeta
+from heliograph.kube.slices import SlicesByService
 from heliograph.marks import (
     SERVICE_NAME_LABEL,
     SLICE_MANAGED_BY_LABEL,
     SLICE_MANAGER,
     SOURCE_CLUSTER_LABEL,
 )
-from services.reflector.expectations import Place
 from services.reflector.own_objects import OwnObjects
 from services.reflector.table import ServiceKey
 
@@ -32,52 +32,34 @@ class OwnSlices(OwnObjects[EndpointSlice]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._slices: dict[ServiceKey, dict[str, EndpointSlice]] = {}
-        self._service_of: dict[Place, ServiceKey] = {}
+        self._slices = SlicesByService(_service_of)
 
     def of(self, key: ServiceKey) -> Mapping[str, EndpointSlice]:
         """Return the slices that bear a Service's name, by their own."""
-        return self._slices.get(key, {})
+        return self._slices.of(key)
 
     def named(self, namespace: str, name: str) -> EndpointSlice | None:
         """Return a slice by its own name, whichever Service's name it bears."""
-        key = self._service_of.get((namespace, name))
-        return None if key is None else self._slices[key][name]
+        return self._slices.named(namespace, name)
 
     def keys(self) -> Iterator[ServiceKey]:
         """Yield the names of the Services that have slices."""
-        return iter(self._slices)
+        return self._slices.keys()
 
     def __contains__(self, key: ServiceKey) -> bool:
         return key in self._slices
 
     @override
     def _store(self, obj: EndpointSlice) -> set[ServiceKey]:
-        touched = self._forget(obj.metadata)
-        if not concerns_us(obj):
-            return touched
-        where = obj.metadata
-        key = ServiceKey(where.namespace, where.labels.get(SERVICE_NAME_LABEL, ""))
-        self._slices.setdefault(key, {})[where.name] = obj
-        self._service_of[where.namespace, where.name] = key
-        return touched | {key}
+        return self._slices.put(obj)
 
     @override
     def _forget(self, metadata: ObjectMeta) -> set[ServiceKey]:
-        key = self._service_of.pop((metadata.namespace, metadata.name), None)
-        if key is None:
-            return set()
-        siblings = self._slices[key]
-        del siblings[metadata.name]
-        if not siblings:
-            del self._slices[key]
-        return {key}
+        return self._slices.drop(metadata)
 
     @override
     def _clear(self) -> set[ServiceKey]:
-        known = set(self._slices)
-        self._slices, self._service_of = {}, {}
-        return known
+        return self._slices.clear()
 
 
 def is_mirrored(item: EndpointSlice) -> bool:
@@ -102,3 +84,8 @@ def concerns_us(item: EndpointSlice) -> bool:
 
 def _written_by_us(item: EndpointSlice) -> bool:
     return any(entry.manager == FIELD_MANAGER for entry in item.metadata.managed_fields)
+
+
+def _service_of(item: EndpointSlice) -> ServiceKey | None:
+    name = item.metadata.labels.get(SERVICE_NAME_LABEL, "")
+    return ServiceKey(item.metadata.namespace, name) if concerns_us(item) else None

@@ -100,7 +100,7 @@ def _plan_slices(situation: Situation) -> Iterator[Operation]:
     wanted, own = situation.desired.slices, situation.own
     kept = situation.unheard
     for name, item in sorted(wanted.items()):
-        found = situation.slice_named(name)  # labels that tie it to the mirror may be lost
+        found = own.slices.get(name) or situation.slice_named(name)  # its labels may be lost
         if found is None:
             yield CreateSlice(slice=new_slice(situation.key, name, item))
         elif not slice_satisfied(situation.key, found, item):

@@ -7,7 +7,9 @@ from typing import NewType
 
 import msgspec
 
-from heliograph.kube.objects import EndpointSlice, Service, ServiceCIDR, key_of
+from heliograph.kube.objects import EndpointSlice, Service, ServiceCIDR
+from heliograph.kube.packed import PackedObjects
+from heliograph.kube.slices import SlicesByService
 from heliograph.marks import SERVICE_NAME_LABEL
 
 NodeName = NewType("NodeName", str)
@@ -28,9 +30,8 @@ class ServiceTable:
     """
 
     def __init__(self) -> None:
-        self._services: dict[ServiceKey, Service] = {}
-        self._slices: dict[ServiceKey, dict[str, EndpointSlice]] = {}
-        self._service_of_slice: dict[tuple[str, str], ServiceKey] = {}
+        self._services: PackedObjects[ServiceKey, Service] = PackedObjects(Service)
+        self._slices = SlicesByService(_service_of)
 
     def keys(self) -> Iterator[ServiceKey]:
         """Yield the Services that carry the export label."""
@@ -42,57 +43,42 @@ class ServiceTable:
 
     def slices(self, key: ServiceKey) -> tuple[EndpointSlice, ...]:
         """Return the Service's slices by name."""
-        known = self._slices.get(key, {})
-        return tuple(known[name] for name in sorted(known))
+        return tuple(self._slices.of(key).values())
 
     def list_services(self, services: Iterable[Service]) -> set[ServiceKey]:
         """Take a complete listing; return the keys that it concerns, gone ones included."""
-        listed = {_service_key(service): service for service in services}
-        touched = set(listed) | set(self._services)
-        self._services = listed
+        touched = set(self._services)
+        self._services.clear()
+        for service in services:
+            touched |= self.put_service(service)
         return touched
 
     def put_service(self, service: Service) -> set[ServiceKey]:
         """Take a new or changed Service."""
         key = _service_key(service)
-        self._services[key] = service
+        self._services.put(key, service)
         return {key}
 
     def drop_service(self, service: Service) -> set[ServiceKey]:
         """Take the loss of a Service, or of its label."""
         key = _service_key(service)
-        self._services.pop(key, None)
+        self._services.pop(key)
         return {key}
 
     def list_slices(self, slices: Iterable[EndpointSlice]) -> set[ServiceKey]:
         """Take a complete listing."""
-        touched = set(self._slices)
-        self._slices, self._service_of_slice = {}, {}
+        touched = self._slices.clear()
         for item in slices:
-            touched |= self.put_slice(item)
+            touched |= self._slices.put(item)
         return self._exported(touched)
 
     def put_slice(self, item: EndpointSlice) -> set[ServiceKey]:
         """Take a new or changed slice; it may have moved from one Service to another."""
-        touched = self.drop_slice(item)
-        name = item.metadata.labels.get(SERVICE_NAME_LABEL)
-        if not name:
-            return touched
-        key = ServiceKey(item.metadata.namespace, name)
-        self._slices.setdefault(key, {})[item.metadata.name] = item
-        self._service_of_slice[key_of(item)] = key
-        return touched | self._exported({key})
+        return self._exported(self._slices.put(item))
 
     def drop_slice(self, item: EndpointSlice) -> set[ServiceKey]:
         """Take the loss of a slice."""
-        key = self._service_of_slice.pop(key_of(item), None)
-        if key is None:
-            return set()
-        siblings = self._slices[key]
-        del siblings[item.metadata.name]
-        if not siblings:
-            del self._slices[key]
-        return self._exported({key})
+        return self._exported(self._slices.drop(item.metadata))
 
     def _exported(self, keys: set[ServiceKey]) -> set[ServiceKey]:
         return {key for key in keys if key in self._services}
@@ -123,3 +109,8 @@ class RangeTable:
 
 def _service_key(service: Service) -> ServiceKey:
     return ServiceKey(service.metadata.namespace, service.metadata.name)
+
+
+def _service_of(item: EndpointSlice) -> ServiceKey | None:
+    name = item.metadata.labels.get(SERVICE_NAME_LABEL)
+    return ServiceKey(item.metadata.namespace, name) if name else None
