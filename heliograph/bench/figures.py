@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
 _KEYS = ("p50", "p99", "max")
+_NOISE_BYTES: Final = 128 << 10
 
 
 class Latencies(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +130,14 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     bytes_per_service: dict[str, int]
     idle_bytes: dict[str, int]
     services: tuple[int, int]
+
+
+def at_rest(samples: Sequence[Mapping[str, int]], count: int) -> bool:
+    """Tell whether the latest `count` samples show, for each program, the same but for noise."""
+    if len(samples) < count:
+        return False
+    columns = zip(*(sample.values() for sample in samples), strict=True)
+    return all(max(column) - min(column) <= _NOISE_BYTES for column in columns)
 
 
 def ratio(ours_s: float, floor_s: float) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heliograph.bench.figures import compare, latencies, ratio
+from heliograph.bench.figures import at_rest, compare, latencies, ratio
 
 
 def test_percentiles_of_a_sample() -> None:
@@ -19,3 +19,14 @@ def test_ratios_are_ours_divided_by_the_floors() -> None:
     assert compared.ratio["p50"] == 2.0
     assert compared.ratio["max"] == 4.0
     assert ratio(3.0, 2.0) == {"wall": 1.5}
+
+
+def test_memory_rests_when_several_samples_running_are_alike() -> None:
+    """Growth of one program keeps the measurement waiting; noise of some pages does not."""
+    still = {"watcher": 70 << 20, "reflector": 80 << 20}
+    noise = {"watcher": (70 << 20) + 4096, "reflector": 80 << 20}
+    grown = {"watcher": 70 << 20, "reflector": 81 << 20}
+
+    assert at_rest([still, still, noise], 3)
+    assert not at_rest([still, still, grown], 3)
+    assert not at_rest([still, still], 3)
