@@ -85,7 +85,7 @@ class Announcer:
             self._withdraw(lost, origin)
         for text, (subject, message) in by_text.items():
             if self._stream.offer(text, encode(message), backlog=not origin.live):
-                self._publish(subject, message, origin)
+                self._publish(text, subject, message, origin)
 
     def things(self) -> tuple[object, ...]:
         """Return the things that are announced."""
@@ -116,7 +116,8 @@ class Announcer:
             complete = self._stream.complete
             if complete and isinstance(message, ClusterAnnounced):
                 message = msgspec.structs.replace(message, digests=self._stream.digests())
-            publication = self._publication(subject, message, Origin(seen_at_ns=now_ns()))
+            origin = Origin(seen_at_ns=now_ns())
+            publication = self._publication(str(subject), subject, message, origin)
             await self.publisher.publish_now(publication)
         return complete
 
@@ -139,10 +140,10 @@ class Announcer:
     def _withdraw(self, text: str, origin: Origin) -> None:
         if self._stream.offer(text, None, backlog=not origin.live):
             subject = parse_subject(text)
-            self._publish(subject, WITHDRAWALS[subject.kind], origin)
+            self._publish(text, subject, WITHDRAWALS[subject.kind], origin)
 
-    def _publish(self, subject: Subject, message: Message, origin: Origin) -> None:
-        publication = self._publication(subject, message, origin)
+    def _publish(self, text: str, subject: Subject, message: Message, origin: Origin) -> None:
+        publication = self._publication(text, subject, message, origin)
         self._end_span(publication.subject)  # superseded
         span = self._telemetry.start(
             f"publish {message_type(message).removesuffix('.v1')}",
@@ -160,13 +161,16 @@ class Announcer:
             self._on_sent(publication.headers["ce-id"])
         self.publisher.offer(publication)
 
-    def _publication(self, subject: Subject, message: Message, origin: Origin) -> Publication:
+    def _publication(
+        self, text: str, subject: Subject, message: Message, origin: Origin
+    ) -> Publication:
+        """Return what is published; `text` is the subject's, which the tables keep as well."""
         self._events += 1
         observed_at = rfc3339(origin.seen_at_ns)
         headers = cloud_event_headers(subject, message, observed_at=observed_at)
         headers["ce-id"] = f"{self.publisher.epoch}-{self._events}"
         return Publication(
-            subject=str(subject),
+            subject=text,
             payload=encode(message),
             headers=headers,
             ttl_s=WITHDRAWAL_TTL_S if vanishes(message) else None,

@@ -18,7 +18,7 @@ class StreamTable:
     def __init__(self, kinds: Iterable[Kind]) -> None:
         """Keep an account of messages of these kinds only."""
         self.kinds = tuple(kinds)
-        self._stored: dict[Kind, LiveSet] = {kind: LiveSet() for kind in self.kinds}
+        self._stored: dict[Kind, LiveSet[str]] = {kind: LiveSet() for kind in self.kinds}
         self._under_way: dict[str, int] = {}
         self._backlog: set[str] = set()
 
@@ -83,7 +83,7 @@ class StreamTable:
         stored = self._live_set(subject).get(subject)
         return _WITHDRAWN if stored is None else stored
 
-    def _live_set(self, subject: str) -> LiveSet:
+    def _live_set(self, subject: str) -> LiveSet[str]:
         return self._stored[parse_subject(subject).kind]
 
 
@@ -91,15 +91,16 @@ class SubjectsByThing:
     """Which subjects each thing of the cluster has live messages on."""
 
     def __init__(self) -> None:
-        self._subjects: dict[object, frozenset[str]] = {}
+        self._subjects: dict[object, tuple[str, ...]] = {}  # most things have one
 
     def replace(self, thing: object, subjects: Iterable[str]) -> frozenset[str]:
         """Set the subjects of a thing; return those that it had and has no more."""
-        now = frozenset(subjects)
-        before = self._subjects.pop(thing, frozenset())
-        if now:
+        now, before = tuple(subjects), self._subjects.get(thing, ())
+        if not now:
+            self._subjects.pop(thing, None)
+        elif now != before:  # otherwise the texts that are known elsewhere too stay in use
             self._subjects[thing] = now
-        return before - now
+        return frozenset(before).difference(now)
 
     def things(self) -> tuple[object, ...]:
         """Return everything that has subjects."""

@@ -7,9 +7,12 @@ has consumed. Withdrawals do not count: they vanish by their time to live, at no
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from collections.abc import Hashable
+from typing import Final, Generic, TypeVar
 
 from heliograph.contract.messages import Digest
+
+K = TypeVar("K", bound=Hashable)
 
 _BITS: Final = 128
 _MODULUS: Final = 1 << _BITS
@@ -21,42 +24,44 @@ def fingerprint(subject: str, payload: bytes) -> int:
     return int.from_bytes(hashed.digest(), "big")
 
 
-class LiveSet:
-    """The live messages of one kind by subject, as fingerprints, with their running sum.
+class LiveSet(Generic[K]):
+    """The live messages of one kind, as fingerprints, with their running sum.
+
+    The key stands for a message's subject: its text, or whatever the owner keeps anyway.
 
     The sum modulo 2^128 does not depend on the order, and one change costs one addition.
     """
 
     def __init__(self) -> None:
-        self._by_subject: dict[str, int] = {}
+        self._fingerprints: dict[K, int] = {}
         self._sum = 0
 
     def __len__(self) -> int:
-        return len(self._by_subject)
+        return len(self._fingerprints)
 
-    def __contains__(self, subject: str) -> bool:
-        return subject in self._by_subject
+    def __contains__(self, key: K) -> bool:
+        return key in self._fingerprints
 
-    def get(self, subject: str) -> int | None:
-        """Return the fingerprint of the live message on `subject`; None if there is none."""
-        return self._by_subject.get(subject)
+    def get(self, key: K) -> int | None:
+        """Return the fingerprint of a live message; None if there is none."""
+        return self._fingerprints.get(key)
 
-    def subjects(self) -> tuple[str, ...]:
-        """Return the subjects with a live message."""
-        return tuple(self._by_subject)
+    def subjects(self) -> tuple[K, ...]:
+        """Return the keys of the subjects with a live message."""
+        return tuple(self._fingerprints)
 
-    def put(self, subject: str, fingerprint: int) -> None:
-        """Set or replace the message on `subject`."""
-        self._sum = (self._sum - self._by_subject.get(subject, 0) + fingerprint) % _MODULUS
-        self._by_subject[subject] = fingerprint
+    def put(self, key: K, fingerprint: int) -> None:
+        """Set or replace a message."""
+        self._sum = (self._sum - self._fingerprints.get(key, 0) + fingerprint) % _MODULUS
+        self._fingerprints[key] = fingerprint
 
-    def drop(self, subject: str) -> None:
-        """Forget the message on `subject`, if there is one."""
-        self._sum = (self._sum - self._by_subject.pop(subject, 0)) % _MODULUS
+    def drop(self, key: K) -> None:
+        """Forget a message, if there is one."""
+        self._sum = (self._sum - self._fingerprints.pop(key, 0)) % _MODULUS
 
     def digest(self) -> Digest:
         """Return count and hash of all that is live."""
-        return Digest(count=len(self._by_subject), hash=f"{self._sum:032x}")
+        return Digest(count=len(self._fingerprints), hash=f"{self._sum:032x}")
 
 
 def _key(subject: str) -> bytes:

@@ -136,7 +136,7 @@ class NodeWithdrawn(Message, frozen=True, kw_only=True, tag="node.withdrawn.v1")
     """The node stopped offering itself as peer."""
 
 
-class ServiceExported(Message, frozen=True, kw_only=True, tag="service.exported.v1"):
+class ServiceExported(Message, frozen=True, kw_only=True, gc=False, tag="service.exported.v1"):
     """A Service that other clusters may mirror.
 
     Attributes:
@@ -166,7 +166,7 @@ class ServiceWithdrawn(Message, frozen=True, kw_only=True, tag="service.withdraw
     """The Service is no longer exported."""
 
 
-class EndpointsExported(Message, frozen=True, kw_only=True, tag="endpoints.exported.v1"):
+class EndpointsExported(Message, frozen=True, kw_only=True, gc=False, tag="endpoints.exported.v1"):
     """One EndpointSlice of an exported Service whose mirrors use pod addresses.
 
     Attributes:

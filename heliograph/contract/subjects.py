@@ -7,6 +7,7 @@ subject, which the bus's permissions guard, and never from a payload.
 from __future__ import annotations
 
 import enum
+import sys
 from typing import Final
 
 import msgspec
@@ -99,7 +100,7 @@ def parse_subject(text: str) -> Subject:
         raise MalformedSubject(text, f"a {kind} has another count of tokens")
     if not all(map(is_dns_subdomain, names)):
         raise MalformedSubject(text, "it holds a token that is no Kubernetes name")
-    namespace = names[0] if kind.namespaced else ""
+    namespace = sys.intern(names[0]) if kind.namespaced else ""  # tables keep it, many times
     if namespace and not is_dns_label(namespace):
         raise MalformedSubject(text, "its namespace is no DNS label")
     return Subject(cluster=ClusterId(cluster), kind=kind, namespace=namespace, name=names[-1])

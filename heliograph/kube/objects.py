@@ -6,6 +6,7 @@ of the Kubernetes API reference, v1.36.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any, Final, Generic, TypeVar
 
@@ -272,8 +273,11 @@ EVENTS: Final = Resource(api="/apis/events.k8s.io/v1", plural="events", kind="Ev
 
 
 def key_of(obj: KubeObject) -> tuple[str, str]:
-    """Return (namespace, name): the identity of an object among those of its kind."""
-    return obj.metadata.namespace, obj.metadata.name
+    """Return (namespace, name): the identity of an object among those of its kind.
+
+    Tables keep it for each object, and namespaces are few: each is one text only.
+    """
+    return sys.intern(obj.metadata.namespace), obj.metadata.name
 
 
 def encode_patch(patch: Mapping[str, Any]) -> bytes:

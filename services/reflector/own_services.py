@@ -9,7 +9,7 @@ import msgspec
 from typing_extensions import override
 
 from heliograph.contract.names import ClusterId
-from heliograph.kube.objects import ObjectMeta, Service
+from heliograph.kube.objects import ObjectMeta, Service, key_of
 from heliograph.kube.packed import PackedObjects
 from heliograph.marks import EXPORTING_ANNOTATION, is_ours
 from services.reflector.own_objects import OwnObjects
@@ -64,7 +64,7 @@ class OwnServices(OwnObjects[Service]):
     @override
     def _store(self, obj: Service) -> set[ServiceKey]:
         self._forget(obj.metadata)
-        key = _key(obj.metadata)
+        key = ServiceKey(*key_of(obj))
         if is_ours(obj):
             self._ours.put(key, obj)
             self._pointing_at.update(marked(obj))

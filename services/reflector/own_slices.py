@@ -7,7 +7,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from heliograph.kube.objects import FIELD_MANAGER, EndpointSlice, ObjectMeta
+from heliograph.kube.objects import FIELD_MANAGER, EndpointSlice, ObjectMeta, key_of
 from heliograph.kube.slices import SlicesByService
 from heliograph.marks import (
     SERVICE_NAME_LABEL,
@@ -88,4 +88,5 @@ def _written_by_us(item: EndpointSlice) -> bool:
 
 def _service_of(item: EndpointSlice) -> ServiceKey | None:
     name = item.metadata.labels.get(SERVICE_NAME_LABEL, "")
-    return ServiceKey(item.metadata.namespace, name) if concerns_us(item) else None
+    namespace, _ = key_of(item)
+    return ServiceKey(namespace, name) if concerns_us(item) else None

@@ -108,7 +108,7 @@ class ImportTable:
         self._service_of_slice: dict[tuple[str, str], ServiceKey] = {}
         self._withdrawn: dict[ServiceKey, int] = {}  # by which incarnation of the publisher
         self._unreadable: set[ServiceKey] = set()
-        self._live = {kind: LiveSet() for kind in KINDS}
+        self._live: dict[Kind, LiveSet[ServiceKey]] = {kind: LiveSet() for kind in KINDS}
         self._unconfirmed: set[Subject] = set()
 
     @property
@@ -275,11 +275,12 @@ class ImportTable:
         """Take into account that a message is live, or (None) that it is withdrawn."""
         self._candidate = None
         self._unconfirmed.discard(subject)
-        live, text = self._live[subject.kind], str(subject)
+        live = self._live[subject.kind]
+        place = ServiceKey(subject.namespace, subject.name)  # shorter than the subject's text
         if payload is None:
-            live.drop(text)
+            live.drop(place)
         else:
-            live.put(text, fingerprint(text, payload))
+            live.put(place, fingerprint(str(subject), payload))
 
     def _fold_export(self, subject: Subject, message: AnyMessage) -> set[ServiceKey]:
         key = ServiceKey(subject.namespace, subject.name)

@@ -7,7 +7,7 @@ from typing import NewType
 
 import msgspec
 
-from heliograph.kube.objects import EndpointSlice, Service, ServiceCIDR
+from heliograph.kube.objects import EndpointSlice, Service, ServiceCIDR, key_of
 from heliograph.kube.packed import PackedObjects
 from heliograph.kube.slices import SlicesByService
 from heliograph.marks import SERVICE_NAME_LABEL
@@ -108,9 +108,10 @@ class RangeTable:
 
 
 def _service_key(service: Service) -> ServiceKey:
-    return ServiceKey(service.metadata.namespace, service.metadata.name)
+    return ServiceKey(*key_of(service))
 
 
 def _service_of(item: EndpointSlice) -> ServiceKey | None:
     name = item.metadata.labels.get(SERVICE_NAME_LABEL)
-    return ServiceKey(item.metadata.namespace, name) if name else None
+    namespace, _ = key_of(item)
+    return ServiceKey(namespace, name) if name else None

@@ -17,8 +17,8 @@ GOLDEN = ("9ca74e475851783499ab35cfca41035f", "0759bd37e11c248d2438fbc2303725ed"
 CHANGES = st.lists(st.tuples(SUBJECTS, st.none() | PAYLOADS))
 
 
-def live_set(messages: dict[str, bytes]) -> LiveSet:
-    made = LiveSet()
+def live_set(messages: dict[str, bytes]) -> LiveSet[str]:
+    made: LiveSet[str] = LiveSet()
     for subject, payload in messages.items():
         made.put(subject, fingerprint(subject, payload))
     return made
@@ -36,7 +36,7 @@ def test_the_order_does_not_matter(messages: dict[str, bytes], random: Random) -
 @given(CHANGES)
 def test_changes_add_up_to_what_is_left(changes: list[tuple[str, bytes | None]]) -> None:
     """A digest kept up change by change is that of the final set, computed anew."""
-    kept, left = LiveSet(), dict[str, bytes]()
+    kept, left = LiveSet[str](), dict[str, bytes]()
     for subject, payload in changes:
         if payload is None:
             kept.drop(subject)
