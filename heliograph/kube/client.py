@@ -7,7 +7,7 @@ retries here but one after a 401, with the credentials read anew: callers know w
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from http import HTTPStatus
 from typing import Final, Generic, Self, TypeVar
@@ -27,6 +27,7 @@ from heliograph.kube.errors import (
 )
 from heliograph.kube.kubeconfig import Kubeconfig
 from heliograph.kube.objects import FIELD_MANAGER, KubeObject, ObjectMeta, Resource, encode_patch
+from heliograph.kube.packed import PackedList
 
 _PAGE: Final = 500
 _REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=60, sock_connect=5, sock_read=30)
@@ -43,7 +44,17 @@ class ListMeta(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Listing(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """All objects of one kind, and the version from which to watch on."""
+    """All objects of one kind, and the version from which to watch on.
+
+    There may be tens of thousands, so they are packed until somebody goes through them.
+    """
+
+    metadata: ListMeta
+    items: Sequence[T]
+
+
+class _Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """A part of a list as the API server answers it."""
 
     metadata: ListMeta
     items: tuple[T, ...] = ()
@@ -190,16 +201,16 @@ class KubeClient:
             raise ApiUnreachable(self.cluster, self.server, _why(error)) from error
 
     async def _list_pages(self, resource: Resource[T], selection: Selection) -> Listing[T]:
-        decoder = msgspec.json.Decoder(Listing[resource.struct])  # type: ignore[name-defined]
-        items: list[T] = []
+        decoder = msgspec.json.Decoder(_Page[resource.struct])  # type: ignore[name-defined]
+        items = PackedList(resource.struct)
         params = {"limit": str(_PAGE), **selection.params()}
         while True:
             body = await self._call("GET", resource.path(selection.namespace), params=params)
             with self._readable(resource):
-                page: Listing[T] = decoder.decode(body)
+                page: _Page[T] = decoder.decode(body)
             items.extend(page.items)
             if not page.metadata.continue_:
-                return Listing(metadata=page.metadata, items=tuple(items))
+                return Listing(metadata=page.metadata, items=items)
             params["continue"] = page.metadata.continue_
 
     async def _call(

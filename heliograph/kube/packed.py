@@ -7,16 +7,50 @@ back as they were.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from typing import Final, Generic, TypeVar
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from typing import Final, Generic, TypeVar, overload
 
 import msgspec
+from typing_extensions import override
 
 from heliograph.kube.objects import T
 
 K = TypeVar("K", bound=Hashable)
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
+
+
+class PackedList(Sequence[T]):
+    """Objects of one kind in their order, each decoded anew whenever it is asked for."""
+
+    def __init__(self, struct: type[T], objects: Iterable[T] = ()) -> None:
+        self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(struct)
+        self._packed: list[bytes] = []
+        self.extend(objects)
+
+    @override
+    def __len__(self) -> int:
+        return len(self._packed)
+
+    @override
+    def __iter__(self) -> Iterator[T]:
+        return map(self._decoder.decode, self._packed)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+
+    @override
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        if isinstance(index, slice):
+            return list(map(self._decoder.decode, self._packed[index]))
+        return self._decoder.decode(self._packed[index])
+
+    def extend(self, objects: Iterable[T]) -> None:
+        """Add objects at the end."""
+        self._packed.extend(map(_ENCODER.encode, objects))
 
 
 class PackedObjects(Generic[K, T]):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Final, Generic, TypeVar
 
 import aiohttp
@@ -49,7 +49,7 @@ class Listed(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         seen_at_ns: Wall clock when the answer was complete, nanoseconds since the Unix epoch.
     """
 
-    items: tuple[T, ...]
+    items: Sequence[T]
     seen_at_ns: int
 
 
@@ -115,11 +115,10 @@ class ListWatch(Generic[T]):
             Unauthorized, Forbidden: The first listing was refused. Later refusals are waited out:
                 a cluster beside which this runs for months may change its mind.
         """
-        first, expired = True, 0
+        patient, expired = False, 0
         while True:
-            listed = await self._list(patient=not first)
-            first, listed_at = False, time.monotonic()
-            yield listed
+            yield await self._list(patient=patient)  # no name keeps it: it is large
+            patient, listed_at = True, time.monotonic()
             try:
                 async for event in self._watch():
                     yield event

@@ -106,6 +106,7 @@ class OwnWatch:
         first = True
         async for event in watch.events():
             tell(_fold(table, event), event)
+            del event  # a listing is large, and the next event may be hours away
             if first:
                 first = False
                 self._kinds_to_list -= 1

@@ -91,6 +91,7 @@ class ClusterTables:
         first = True
         async for event in watch.events():
             self._touched(fold(event), event.seen_at_ns)
+            del event  # a listing is large, and the next event may be hours away
             if first:
                 first = False
                 self._kinds_to_list -= 1

@@ -7,7 +7,7 @@ import tracemalloc
 import msgspec
 
 from heliograph.kube.objects import ObjectMeta, Service, ServiceSpec
-from heliograph.kube.packed import PackedObjects
+from heliograph.kube.packed import PackedList, PackedObjects
 
 STORED = b"""{
   "metadata": {
@@ -72,3 +72,18 @@ def test_packed_objects_take_less_than_half_the_memory() -> None:
 
     assert len(structs) == len(packed)
     assert packed_bytes < structs_bytes / 2
+
+
+def test_a_packed_list_keeps_the_order() -> None:
+    """A listing can be gone through more than once, and comes as the API server gave it."""
+    names = ["b", "a", "c"]
+    services = [Service(metadata=ObjectMeta(name=name)) for name in names]
+    packed = PackedList(Service, services[:1])
+
+    packed.extend(services[1:])
+
+    assert [item.metadata.name for item in packed] == names
+    assert (list(packed), len(packed)) == (services, 3)
+    assert (packed[-1], packed[:2]) == (services[2], services[:2])
+    assert services[2] in packed
+    assert Service() not in packed

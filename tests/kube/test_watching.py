@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -256,7 +257,7 @@ async def test_a_kind_that_the_cluster_lacks(client: KubeClient) -> None:
     optional = ListWatch(client, NO_KIND, optional=True).events()
     first = await anext(optional)
     assert isinstance(first, Listed)
-    assert first.items == ()
+    assert list(first.items) == []
 
     with pytest.raises(NotFound):
         await anext(ListWatch(client, NO_KIND).events())
@@ -307,3 +308,17 @@ async def test_lines_are_found_wherever_chunks_end(parts: list[bytes], size: int
 def test_a_node_is_small() -> None:
     """What is not read is not kept: the status of a node changes all the time."""
     assert set(Node.__struct_fields__) == {"metadata", "spec"}
+
+
+async def test_a_listing_is_not_kept(cluster: MemoryCluster, client: KubeClient) -> None:
+    """Ten thousand objects that were folded do not stay in memory until the next listing."""
+    cluster.apply(node_json(node("n1")))
+    events = ListWatch(client, NODES).events()
+    listed = await anext(events)
+    assert isinstance(listed, Listed)
+    items = weakref.ref(listed.items)
+
+    del listed
+
+    assert items() is None
+    await events.aclose()
