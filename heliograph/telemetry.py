@@ -30,6 +30,8 @@ Attributes = Mapping[str, str | int | float | bool]
 class Span:
     """One piece of work within a trace."""
 
+    __slots__ = ("_span",)  # thousands wait in a burst
+
     def __init__(self, span: trace.Span) -> None:
         self._span = span
 
@@ -59,6 +61,8 @@ class Span:
 
 class DeferredSpan:
     """A span that exists once something is part of it: most watch lines change nothing."""
+
+    __slots__ = ("_name", "_span", "_start_ns", "_telemetry")
 
     def __init__(self, telemetry: Telemetry, name: str, start_ns: int) -> None:
         self._telemetry, self._name, self._start_ns = telemetry, name, start_ns
