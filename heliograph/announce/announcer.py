@@ -20,7 +20,7 @@ from heliograph.contract.messages import (
     message_type,
     vanishes,
 )
-from heliograph.contract.subjects import Kind, Subject, parse_subject
+from heliograph.contract.subjects import Kind, Subject, kind_of, parse_subject
 from heliograph.metrics import Metrics
 from heliograph.telemetry import DeferredSpan, Span, Telemetry
 
@@ -125,7 +125,7 @@ class Announcer:
         """Take the stream's acknowledgement of one publication."""
         publication = stored.publication
         subject = publication.subject
-        kind = parse_subject(subject).kind
+        kind = kind_of(subject)
         self._metrics.publications.labels(kind).inc()
         if kind in self._kinds:
             self._stream.settle(subject, None if publication.ttl_s else publication.payload)

@@ -7,7 +7,7 @@ from typing import Final
 
 from heliograph.contract.digest import LiveSet, fingerprint
 from heliograph.contract.messages import Digest
-from heliograph.contract.subjects import Kind, parse_subject
+from heliograph.contract.subjects import Kind, kind_of
 
 _WITHDRAWN: Final = -1
 
@@ -84,7 +84,7 @@ class StreamTable:
         return _WITHDRAWN if stored is None else stored
 
     def _live_set(self, subject: str) -> LiveSet[str]:
-        return self._stored[parse_subject(subject).kind]
+        return self._stored[kind_of(subject)]
 
 
 class SubjectsByThing:

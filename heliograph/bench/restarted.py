@@ -44,10 +44,10 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 async def floor(kubeconfig: Path) -> Measured:
     """List what both programs list of their clusters, at the same time."""
     async with AsyncExitStack() as stack:
-        begun = time.perf_counter()
         clients = [
             await stack.enter_async_context(_client(kubeconfig, name)) for name in ("east", "west")
         ]
+        begun = time.perf_counter()
         listings = [
             client.list(resource, Selection(namespace=NAMESPACE))
             for client in clients
@@ -60,8 +60,8 @@ async def floor(kubeconfig: Path) -> Measured:
 async def watcher(kubeconfig: Path, bus: str) -> Measured:
     """Run the watcher of east until its stream is compared and confirmed."""
     async with AsyncExitStack() as stack:
-        begun = time.perf_counter()
         client = await stack.enter_async_context(_client(kubeconfig, "east"))
+        begun = time.perf_counter()
         connection = await stack.enter_async_context(_bus(bus))
         metrics = Metrics("watcher", "east")
         settings = WatcherSettings(cluster="east")
@@ -72,8 +72,8 @@ async def watcher(kubeconfig: Path, bus: str) -> Measured:
 async def reflector(kubeconfig: Path, bus: str) -> Measured:
     """Run the reflector of west until every mirror is as it should be."""
     async with AsyncExitStack() as stack:
-        begun = time.perf_counter()
         client = await stack.enter_async_context(_client(kubeconfig, "west"))
+        begun = time.perf_counter()
         connection: Connection = await stack.enter_async_context(_bus(bus))
         metrics = Metrics("reflector", "west")
         one = Reflector(

@@ -106,6 +106,11 @@ def parse_subject(text: str) -> Subject:
     return Subject(cluster=ClusterId(cluster), kind=kind, namespace=namespace, name=names[-1])
 
 
+def kind_of(text: str) -> Kind:
+    """Return the kind of a subject that is known to be one of the contract; quick."""
+    return Kind(text.split(".", 4)[3])
+
+
 def stream_name(cluster: ClusterId) -> str:
     """Return the name of the stream that holds everything this cluster publishes."""
     return STREAM_PREFIX + cluster

@@ -16,6 +16,7 @@ from heliograph.contract.subjects import (
     feedback_filter,
     feedback_subject,
     kind_filter,
+    kind_of,
     parse_subject,
     stream_name,
     stream_subjects,
@@ -63,6 +64,7 @@ FOREIGN = {
 def test_every_subject_survives_the_bus(subject: Subject) -> None:
     """Written and read again, any subject is itself."""
     assert parse_subject(str(subject)) == subject
+    assert kind_of(str(subject)) is subject.kind
 
 
 @given(SUBDOMAINS)
