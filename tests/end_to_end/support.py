@@ -24,6 +24,7 @@ from heliograph.kube.objects import (
     Endpoint,
     EndpointConditions,
     EndpointSlice,
+    KubeObject,
     Namespace,
     Node,
     NodeSpec,
@@ -84,6 +85,14 @@ class Cluster:
     async def delete_service(self, name: str) -> None:
         """Delete a Service, whatever its version."""
         await self.client.delete(SERVICES, ObjectMeta(name=name, namespace=self.namespace))
+
+    async def clear(self) -> None:
+        """Delete what a test has left, so that no later one counts it."""
+        here = Selection(namespace=self.namespace)
+        for resource in (SERVICES, ENDPOINT_SLICES):
+            for item in (await self.client.list(resource, here)).items:
+                with suppress(NotFound):  # a controller was faster
+                    await self.client.delete(resource, named(item))
 
     async def add_slice(
         self, service: str, backends: Mapping[str, str | None], *, suffix: str = "1", port: int = 80
@@ -160,8 +169,12 @@ async def join(
             buses=dict.fromkeys(access, url),
             create_namespaces=create_namespaces,
         )
-        async with running(joined) as programs:
-            yield JoinedClusters(clusters=clusters, programs=programs, url=url)
+        try:
+            async with running(joined) as programs:
+                yield JoinedClusters(clusters=clusters, programs=programs, url=url)
+        finally:
+            for cluster in clusters.values():
+                await cluster.clear()
 
 
 @asynccontextmanager
@@ -176,6 +189,11 @@ async def running(joined: Joined) -> AsyncIterator[Mapping[ClusterId, Programs]]
             yield programs
         finally:
             task.cancel()
+
+
+def named(obj: KubeObject) -> ObjectMeta:
+    """Return the name of an object, whatever its version."""
+    return ObjectMeta(name=obj.metadata.name, namespace=obj.metadata.namespace)
 
 
 async def add_namespace(cluster: Cluster) -> None:
