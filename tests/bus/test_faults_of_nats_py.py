@@ -212,7 +212,7 @@ async def test_3_acknowledgement_subjects_of_the_second_form(
 
 
 async def test_4_a_watch_after_a_restart(connection: Connection, server: EmbeddedServer) -> None:
-    """When ours has caught up, and seconds later still, a key-value watch has not."""
+    """When ours has caught up, and some time later still, a key-value watch has not."""
     async with (
         plain(server.url, reconnect_time_wait=0.1, max_reconnect_attempts=-1) as client,
         writing(connection) as writer,
@@ -343,7 +343,7 @@ async def test_10_closing_when_nobody_reads(server: EmbeddedServer, proxy: TcpPr
             began_s = time.monotonic()
         assert time.monotonic() - began_s < 3
         closing = asyncio.create_task(client.close())
-        await asyncio.wait([closing], timeout=3)
+        await asyncio.wait([closing], timeout=2)
         assert not closing.done()
         proxy.heal()
         await closing

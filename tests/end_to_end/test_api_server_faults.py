@@ -43,7 +43,7 @@ Accesses = dict[str, ClusterAccess]
 
 HTTP = ServiceSpec(ports=(Port(name="http", port=80),))
 PORT_81 = {"spec": {"ports": [{"name": "http", "port": 81}]}}
-_LOOK_S = 3.0  # how long nothing must happen
+_LOOK_S = 2.0  # how long nothing must happen
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):

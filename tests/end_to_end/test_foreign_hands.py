@@ -191,11 +191,11 @@ async def test_a_foreign_slice_in_the_place_of_ours(accesses: Accesses) -> None:
         foreign = await take_the_name_of_the_slice(west, name)
 
         since_s = time.monotonic()
-        await asyncio.sleep(3)  # nobody may write it meanwhile
+        await asyncio.sleep(2)  # nobody may write it meanwhile
         found = await west.client.get(ENDPOINT_SLICES, west.namespace, name)
         assert found == foreign
         asked = proxy.count(since_s=since_s)
-        print(f"\nasked in 3 s: {dict(asked)}")  # noqa: T201
+        print(f"\nasked in 2 s: {dict(asked)}")  # noqa: T201
         assert asked["create endpointslices"] <= 10
         assert pair.refused() == ("ForeignObject",)
 

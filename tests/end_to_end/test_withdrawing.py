@@ -94,7 +94,7 @@ async def test_withdrawn_and_exported_again(accesses: Accesses, window_s: int) -
         exported = await east.add_service("again", HTTP)
         await shows(west, "again", {exported.spec.cluster_ip: False})
 
-        for _ in range(3):
+        for _ in range(2):
             await east.patch_service("again", {"metadata": {"labels": {EXPORT_LABEL: None}}})
             await eventually(lambda: gone(west, "again"))
             await asyncio.sleep(1.5 if window_s == 1 else 0)  # the window itself

@@ -135,19 +135,6 @@ async def test_an_api_server_without_a_memory(side: str, tmp_path: Path) -> None
 
 
 @SIDES
-async def test_watches_that_go_silent(
-    side: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Open connections that say nothing are given up, and nothing of the silence is lost."""
-    monkeypatch.setitem(ListWatch.__init__.__kwdefaults__, "inactivity_s", 2.0)
-    async with by_proxies(tmp_path) as stage:
-        stage.proxies[side].silence_watches()
-        stage.change()
-        took_s = await stage.settled()
-    print(f"\n{side} silent, 2 s allowed: right after {took_s:.2f} s")  # noqa: T201
-
-
-@SIDES
 async def test_watches_that_expire_while_silent(
     side: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
