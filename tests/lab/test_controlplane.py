@@ -166,6 +166,23 @@ async def test_an_api_server_restarts_in_its_place(
 
 
 @pytest.mark.real
+async def test_a_control_plane_recovers_from_a_crash(
+    control_plane: ControlPlane, controlplane_binary: Path
+) -> None:
+    """Killed with its etcd, it comes back at the same address with the same objects."""
+    access, binary = control_plane.access, controlplane_binary
+    await kubectl(access, "create", "configmap", "survivor", binary=binary)
+    await control_plane.crash()
+    down = refused(control_plane)
+    await control_plane.recover()
+    found = await kubectl(access, "get", "configmap", "survivor", binary=binary)
+
+    assert down
+    assert control_plane.access == access
+    assert found.exit_code == 0, found.stderr
+
+
+@pytest.mark.real
 def test_open_watches_do_not_delay_a_restart(control_plane: ControlPlane) -> None:
     """A watch comes to a clean end as the server is told to stop, which then ends by itself."""
     with contextlib.closing(watch_services(control_plane.access)) as watch:

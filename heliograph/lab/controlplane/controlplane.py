@@ -96,6 +96,18 @@ class ControlPlane:
         await self.stop_api_server(kill=kill)
         await self.start_api_server()
 
+    async def crash(self) -> None:
+        """End etcd and all that stands on it, as a crash of the machine would."""
+        await asyncio.to_thread(self._crash)
+
+    async def recover(self) -> None:
+        """Start everything again after `crash`: same port, same data; wait until it is ready.
+
+        Raises:
+            ControlPlaneFailed: A program ended by itself, or not all was ready in time.
+        """
+        await asyncio.to_thread(self._recover)
+
     def pause_api_server(self) -> None:
         """Freeze kube-apiserver: connections are accepted, and nothing is answered."""
         self._programs.signal_api_server(signal.SIGSTOP)
@@ -118,6 +130,15 @@ class ControlPlane:
         with self._lock:
             self._refuse_if_over()
             self._programs.start_api_server()
+
+    def _crash(self) -> None:
+        with self._lock:
+            self._programs.crash()
+
+    def _recover(self) -> None:
+        with self._lock:
+            self._refuse_if_over()
+            self._programs.start()
 
     def _refuse_if_over(self) -> None:
         if self._over.is_set():
