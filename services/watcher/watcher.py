@@ -18,6 +18,7 @@ from heliograph.bus import (
     StreamSettings,
     ensure_stream,
 )
+from heliograph.bus.background import alongside
 from heliograph.clock import now_ns
 from heliograph.contract.messages import ClusterAnnounced, ClusterWithdrawn, Message
 from heliograph.contract.names import ClusterId, parse_cluster_id
@@ -42,6 +43,9 @@ KINDS: Final = (Kind.NODE, Kind.SERVICE, Kind.ENDPOINTS)
 """What the watcher alone publishes, and keeps a digest of."""
 
 _DRAIN_S: Final = 2.0
+_KEEP_STREAM_S: Final = 0.5
+"""How often the stream is looked for while it is read; that takes less, unless it was lost."""
+
 _FIRST_LEASE_S: Final = 0.05
 """How often the lease is renewed until the stream is complete: importers wait for its digest."""
 
@@ -150,9 +154,10 @@ class Watcher:
         The stream is read while the cluster is listed: a restart is as quick as the slower of both.
         """
         await self._ensure_stream()
-        lease_s = self._settings.lease_s
-        await claim_id(self._connection, self._cluster, self._uid, lease_s=lease_s)
-        reading = await read_stream(self._connection, self._cluster, KINDS)
+        async with alongside(self._keep_stream()):
+            lease_s = self._settings.lease_s
+            await claim_id(self._connection, self._cluster, self._uid, lease_s=lease_s)
+            reading = await read_stream(self._connection, self._cluster, KINDS)
         await self._tables.listed.wait()
         self._tables.remember(reading.live)
         self._announcer = Announcer(
@@ -259,6 +264,12 @@ class Watcher:
     def _warn(self, service: Service, why: NotExported) -> None:
         self._recorder.record(SERVICES, service, "Warning", (why.reason, why.message))
 
+    async def _keep_stream(self) -> None:
+        """Create the stream again whenever it is lost, for ever; reading waits for it."""
+        while True:
+            await asyncio.sleep(_KEEP_STREAM_S)
+            await self._ensure_stream()
+
     async def _ensure_stream(self) -> None:
         """Create the stream if that is ours to do; wait for it otherwise."""
         if not self._settings.create_stream:
@@ -285,7 +296,8 @@ class Watcher:
                     await self._doubt.wait()
             self._doubt.clear()
             await self._ensure_stream()
-            await announcer.compare()
+            async with alongside(self._keep_stream()):
+                await announcer.compare()
             self._announce_all()
 
     async def _renew_lease(self, announcer: Announcer) -> None:
