@@ -4,8 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := heliograph services tests tools
+MINUTES ?= 30
+SEED ?=
 
-.PHONY: help setup demo test check format controlplane lock clean
+.PHONY: help setup demo test soak check format controlplane lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -31,6 +33,9 @@ test: setup ## run all tests, on real control planes too
 	@# Without the control planes their tests are skipped, and named; in CI that is a failure.
 	@$(BIN)/python -m heliograph.lab.controlplane || test -z "$$CI"
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+soak: setup ## random faults for MINUTES (30), with the dice of SEED (any)
+	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 check: setup ## lint, format, types, import contracts, spelling
 	$(BIN)/ruff check $(SOURCES)
