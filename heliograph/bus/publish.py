@@ -102,6 +102,7 @@ class Publisher:
         flight = self._outbox.launch_now(publication, self._now_s())
         stored = self._landing.awaited(flight)
         await self._send(flight)
+        self._wake.set()  # `run` must know when the answer is overdue
         return await stored
 
     async def run(self) -> None:

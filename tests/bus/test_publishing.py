@@ -11,6 +11,7 @@ from heliograph.bus import (
     EmbeddedServer,
     InvalidPublication,
     JetStreamError,
+    Message,
     PermissionDenied,
     Publication,
     Publisher,
@@ -24,6 +25,7 @@ from heliograph.lab.tcpproxy import Direction, TcpProxy
 from tests.bus.support import (
     STREAM,
     STREAM_SETTINGS,
+    Meddler,
     Writing,
     connected,
     embedded,
@@ -278,6 +280,23 @@ async def test_publishing_now_through_an_outage(
         server.start()
         async with asyncio.timeout(10):
             assert (await publishing).sequence == 1
+
+
+async def test_publishing_now_though_the_answer_gets_lost(connection: Connection) -> None:
+    """What nobody answers is sent again, also when nothing else is to be done, and stored once."""
+    deaf = Meddler(connection)
+    answers: list[Message] = []
+
+    def lose_the_first(message: Message) -> list[Message]:
+        answers.append(message)
+        return answers[1:]
+
+    deaf.meddle = lose_the_first
+    async with writing(deaf) as writer, writer.publisher.quiet(), asyncio.timeout(10):
+        stored = await writer.publisher.publish_now(Publication(subject="east.d", payload=b""))
+
+    assert (stored.duplicate, len(answers)) == (True, 2)
+    assert (await stream_info(connection, STREAM)).messages == 1
 
 
 async def test_draining_gives_up_in_time(server: EmbeddedServer) -> None:
