@@ -15,6 +15,7 @@ from heliograph.announce.announcer import Announcer, Origin
 from heliograph.announce.reading import read_stream
 from heliograph.bus import (
     Connection,
+    StreamMissing,
     StreamSettings,
     ensure_stream,
 )
@@ -307,6 +308,8 @@ class Watcher:
                     self._confirm()
             except HeliographError as error:
                 _log.warning("lease not renewed", cluster=self._cluster, error=str(error))
+                if isinstance(error, StreamMissing):  # the publisher tells a lasting doubt once
+                    self._on_doubt(str(error))
             await self._next_lease()
 
     async def _next_lease(self) -> None:
