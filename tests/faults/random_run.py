@@ -39,12 +39,14 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     changes: int
     mirrors: int
     mirror_changes: int
+    longest_settling_s: float
 
     @override
     def __str__(self) -> str:
         return (
             f"{self.rounds} rounds, {self.faults} faults, {self.changes} changes, "
-            f"{self.mirrors} mirrors now, {self.mirror_changes} changes of mirrors seen"
+            f"{self.mirrors} mirrors now, {self.mirror_changes} changes of mirrors seen, "
+            f"settled within {self.longest_settling_s:.1f} s each time"
         )
 
 
@@ -70,6 +72,7 @@ class RandomRun:
             changes=self._burst.changes,
             mirrors=sum(len(world.model.mirrors(c)) for c in world.stage.clusters),
             mirror_changes=world.mirror_changes,
+            longest_settling_s=world.longest_settling_s,
         )
 
     async def run(self, for_s: float, say: Callable[[str], None]) -> Summary:

@@ -49,6 +49,7 @@ class World:
         writers: By exporting cluster.
         clients: By cluster, as kubectl would be.
         session: To ask programs' pages with.
+        longest_settling_s: How long it took at most until all was as it must be.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class World:
         self.stage, self.session = stage, session
         self.model = Model(f"faults-{secrets.token_hex(4)}")
         self.history = History()
+        self.longest_settling_s = 0.0
         self.writers = {c: Writer(client, self.model.namespace) for c, client in clients.items()}
         self.clients = clients
         self._recorders = {
@@ -98,12 +100,14 @@ class World:
         A last change of each exporting cluster passes behind all others, so equality means that
         they arrived, and not that none has begun.
         """
-        await self.mark()
+        began_s = time.monotonic()
         self.history.note("settling")
+        await self.mark()
         await self._until(self._lacking, "the mirrors are not as they must be")
         await self._until(self._unseen, "the recorder does not see what is there")
         await self.all_ready()
         self.model.settle()
+        self.longest_settling_s = max(self.longest_settling_s, time.monotonic() - began_s)
         self.history.note(f"settled, {len([e for e in self.model if e.wanted])} exports")
         self.check()
 
