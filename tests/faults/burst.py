@@ -12,9 +12,6 @@ from typing_extensions import override
 from tests.faults.model import Export, Mode, Model
 from tests.faults.writer import Writer
 
-_MOST: Final = 6
-"""How many exports an actor has at most."""
-
 _SHARED: Final = 3
 _PAUSE_S: Final = 0.2
 _MODES: Final[tuple[Mode, ...]] = ("cluster-ip", "pods")
@@ -33,11 +30,12 @@ class Actor:
     """
 
     def __init__(
-        self, cluster: str, number: int, model: Model, writer: Writer, dice: random.Random
+        self, name: tuple[str, int], model: Model, writer: Writer, dice: random.Random, most: int
     ) -> None:
-        self._cluster, self._number = cluster, number
+        """Prepare an actor of (cluster, number) with so many exports at most."""
+        self._cluster, self._number = name
         self._model, self._writer, self._dice = model, writer, dice
-        self._made = 0
+        self._most, self._made = most, 0
         self._exports: list[Export] = []
         self.changes = 0
 
@@ -46,7 +44,7 @@ class Actor:
 
     async def begin(self) -> None:
         """Make some exports."""
-        for _ in range(_MOST // 2):
+        for _ in range(self._most // 2):
             await self._create()
 
     async def run(self, go_on: Callable[[], bool]) -> None:
@@ -63,7 +61,7 @@ class Actor:
 
     async def _choose(self) -> None:
         dice = self._dice
-        if len(self._exports) < _MOST and dice.random() < 0.2:
+        if len(self._exports) < self._most and dice.random() < 0.2:
             await self._create()
             return
         export = dice.choice(self._exports)

@@ -14,7 +14,7 @@ from typing_extensions import override
 from tests.faults.burst import dice_of
 from tests.faults.faults import Fault, all_faults, everything
 from tests.faults.nothing_changed import restart_over_nothing
-from tests.faults.run import Burst
+from tests.faults.run import FEW, Burst
 from tests.faults.world import World
 
 _LANES: Final = 2
@@ -53,9 +53,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 class RandomRun:
     """One run; what happens follows from the seed, but for what the machine's pace decides."""
 
-    def __init__(self, world: World, seed: int) -> None:
+    def __init__(self, world: World, seed: int, *, most: int = FEW) -> None:
         self._world, self._seed = world, seed
-        self._burst = Burst(world, seed, meddling=True)
+        self._burst = Burst(world, seed, meddling=True, most=most)
         self._dice = dice_of(seed, "rounds")
         self._lanes = [dice_of(seed, "lane", n) for n in range(_LANES)]
         self._busy: set[str] = set()

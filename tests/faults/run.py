@@ -12,6 +12,10 @@ from tests.faults.faults import Fault
 from tests.faults.meddler import Meddler
 from tests.faults.world import World
 
+FEW: Final = 6
+MANY: Final = 50
+"""How many exports an actor has at most."""
+
 _ACTORS: Final = 2
 """How many work in each cluster at the same time."""
 
@@ -22,16 +26,16 @@ _SHARE_FROM: Final = 2
 class Burst:
     """All actors of a run; what they do follows from the seed and from nothing else."""
 
-    def __init__(self, world: World, seed: int, *, meddling: bool = False) -> None:
+    def __init__(self, world: World, seed: int, *, meddling: bool = False, most: int = FEW) -> None:
         self._actors: list[Actor] = [
-            Actor(cluster, n, world.model, writer, dice_of(seed, cluster, n))
+            Actor((cluster, n), world.model, writer, dice_of(seed, cluster, n), most)
             for cluster, writer in world.writers.items()
             for n in range(_ACTORS)
         ]
         exporting = list(world.writers.items())[:2] if len(world.writers) > _SHARE_FROM else []
         for cluster, writer in exporting:
             dice = dice_of(seed, cluster, "shared")
-            self._actors.append(Sharer(cluster, _ACTORS, world.model, writer, dice))
+            self._actors.append(Sharer((cluster, _ACTORS), world.model, writer, dice, most))
         self._meddlers = [
             Meddler(client, world.model, dice_of(seed, cluster, "by hand"), world.history.note)
             for cluster, client in world.clients.items()

@@ -19,6 +19,7 @@ from heliograph import logs
 from heliograph.lab.controlplane import ensure_built
 from tests.faults.burst import dice_of
 from tests.faults.random_run import RandomRun, Summary
+from tests.faults.run import FEW, MANY
 from tests.faults.stage import RANGES, running_stage
 from tests.faults.world import world_on
 from tests.support.planes import running_planes
@@ -42,9 +43,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def soak(seed: int, for_s: float, folder: Path) -> Summary:
-    """Run on clusters of its own, which end with it; dice say whether these share a bus."""
-    shared = dice_of(seed, "buses").random() < 0.5
-    say("one bus for all clusters" if shared else "a bus for each cluster")
+    """Run on clusters of its own, which end with it; dice say how many buses and exports."""
+    shared, most = dice_of(seed, "buses").random() < 0.5, dice_of(seed, "most").choice([FEW, MANY])
+    say(f"{'one bus for all clusters' if shared else 'a bus for each'}, {most} exports an actor")
     binary = asyncio.run(ensure_built(say))
     with (
         running_planes(
@@ -55,7 +56,7 @@ def soak(seed: int, for_s: float, folder: Path) -> Summary:
 
         async def run() -> Summary:
             async with world_on(stage) as world:
-                return await RandomRun(world, seed).run(for_s, say)
+                return await RandomRun(world, seed, most=most).run(for_s, say)
 
         return asyncio.run(run())
 
