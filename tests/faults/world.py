@@ -113,7 +113,7 @@ class World:
 
     def check(self) -> None:
         """Fail if anything was seen that must never be."""
-        assert self.history.violations == []
+        assert not self.history.violations, "\n".join(self.history.violations)
 
     async def all_ready(self) -> None:
         """Wait until every program says that it does its work."""
