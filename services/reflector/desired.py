@@ -80,6 +80,7 @@ def _join(
         spec=spec if taken else None,
         exporting=tuple(taken),
         slices=slices,
+        partial=frozenset(e.cluster for e in exports if e.cluster in taken and not e.whole),
         refusals=tuple(refusals),
     )
 

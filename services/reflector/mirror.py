@@ -63,10 +63,12 @@ class DesiredMirror(msgspec.Struct, frozen=True, kw_only=True):
         spec: The Service; None when no export can be taken.
         exporting: The clusters whose exports are taken, oldest first.
         slices: By name.
+        partial: The clusters that may have more slices than are known.
         refusals: What is not taken, and why.
     """
 
     spec: MirrorSpec | None = None
     exporting: tuple[ClusterId, ...] = ()
     slices: Mapping[str, MirrorSlice] = {}
+    partial: frozenset[ClusterId] = frozenset()
     refusals: tuple[Refusal, ...] = ()

@@ -98,7 +98,7 @@ def _plan_service(situation: Situation) -> Iterator[Operation]:
 
 def _plan_slices(situation: Situation) -> Iterator[Operation]:
     wanted, own = situation.desired.slices, situation.own
-    kept = situation.unheard
+    kept = situation.unheard | situation.desired.partial
     for name, item in sorted(wanted.items()):
         found = own.slices.get(name) or situation.slice_named(name)  # its labels may be lost
         if found is None:

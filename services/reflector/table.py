@@ -62,12 +62,15 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
         announced: The ranges it declares.
         service: The Service.
         slices: Its EndpointSlices by name; empty unless mirrors use pod addresses.
+        whole: Whether these are all that there are; after a restart, a Service may be heard before
+            its backends.
     """
 
     cluster: ClusterId
     announced: ClusterAnnounced
     service: ServiceExported
     slices: Mapping[str, EndpointsExported]
+    whole: bool = True
 
 
 class StaleEpoch(RetryableError):
@@ -153,6 +156,7 @@ class ImportTable:
             announced=self.announced,
             service=service,
             slices=self._endpoints.get(key, {}),
+            whole=self.complete or service.endpoints == "cluster-ip",
         )
 
     def begin_replay(self) -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import pytest
+
 from heliograph.kube.objects import NAMESPACES
 from services.reflector.table import ServiceKey
 from tests.support.exporter import ExporterModel
-from tests.support.mirrors import EAST, KEY, SOUTH, WEB, but, endpoints, namespace
+from tests.support.mirrors import EAST, KEY, PODS, SOUTH, WEB, but, endpoints, namespace, pods
 from tests.support.model import ApiServerModel
 from tests.support.world import World
 
@@ -37,6 +39,46 @@ def test_the_mirrors_of_a_cluster_are_those_that_point_at_it() -> None:
 
     assert world.picture.keys_from(EAST) == {KEY}
     assert world.picture.keys_from(SOUTH) == set()
+
+
+@pytest.mark.parametrize("heard", range(3))
+def test_half_a_replay_removes_no_slice(heard: int) -> None:
+    """After a restart a Service may be heard before its backends: they are unknown, not gone."""
+    exporter = ExporterModel()
+    exporter.export(PODS)
+    exporter.put_slice(pods("10.244.1.1"))
+    exporter.put_slice(pods("10.244.1.2"), "cart-2")
+    world = World(exporter)
+    world.settle()
+    exporter.lease(digests=False)
+    exporter.export(PODS)
+    exporter.put_slice(pods("10.244.1.2"), "cart-2")
+    exporter.put_slice(pods("10.244.1.1"))
+
+    world.restart()
+    exporter.replay_into(world.picture.exports[EAST], limit=1 + heard)
+
+    assert world.reconcile() == []
+    assert world.pointing_at() == [EAST, EAST]
+
+
+def test_a_slice_that_a_whole_replay_lacks_is_removed() -> None:
+    """Once a digest says that all was heard, what is absent is gone."""
+    exporter = ExporterModel()
+    exporter.export(PODS)
+    exporter.put_slice(pods("10.244.1.1"))
+    exporter.put_slice(pods("10.244.1.2"), "cart-2")
+    world = World(exporter)
+    world.settle()
+    exporter.lose()
+    exporter.export(PODS)
+    exporter.put_slice(pods("10.244.1.1"))
+
+    world.restart()
+    world.hear()
+
+    assert [word.partition(" ")[0] for word in world.reconcile()] == ["DeleteSlice"]
+    assert world.pointing_at() == [EAST]
 
 
 def unneeded(world: World) -> list[str]:
