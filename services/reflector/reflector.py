@@ -186,8 +186,8 @@ class Reflector:
 
     def _on_complete(self, exporting: ClusterId) -> None:
         self._holding.on_complete(exporting)
-        standing = self._picture.keys_from(exporting)
-        self._look_at(standing.difference(self._picture.exports[exporting].keys()))
+        judged = self._picture.exports[exporting].wholly_heard()
+        self._look_at(self._picture.keys_from(exporting) - judged)
 
     def _on_departure(self, exporting: ClusterId, epoch: int | None) -> None:
         """Take that a cluster left the ClusterSet, or is back."""

@@ -128,6 +128,10 @@ class ImportTable:
         """Yield all Services that this cluster exports."""
         return iter(tuple(self._services))
 
+    def wholly_heard(self) -> set[ServiceKey]:
+        """Return the Services that say all by themselves, without EndpointSlices."""
+        return {key for key, s in self._services.items() if s.endpoints == "cluster-ip"}
+
     def __contains__(self, key: ServiceKey) -> bool:
         return key in self._services
 

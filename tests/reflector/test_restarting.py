@@ -80,6 +80,24 @@ async def test_what_happened_meanwhile_is_made_up_for(join: Join) -> None:
         assert changed["spec"]["ports"][0]["port"] == 81
 
 
+async def test_a_slice_that_went_meanwhile_goes(join: Join) -> None:
+    """In pods mode: it is unknown until all is heard, and then known to be gone."""
+    async with join("east", "west") as lab:
+        east, west = lab["east"], lab["west"]
+        east.export(mode="pods")
+        east.set_pods({east.pod(1): {}}, suffix="1")
+        east.set_pods({east.pod(2): {}}, suffix="2")
+        await eventually(lambda: len(west.backends()) == 2)
+        await lab.stop("reflector", "west")
+        east.api.delete("EndpointSlice", NAMESPACE, "cart-2")
+        await eventually(lambda: not east.watcher.pending)
+
+        await lab.start_reflector("west")
+
+        await eventually(lambda: west.backends() == {east.pod(1): True})
+        assert len(west.slices()) == 1
+
+
 async def test_mirrors_stay_until_their_exporter_is_heard(join: Join) -> None:
     """Watcher and stream are gone, and the reflector restarts: nothing says that nothing is."""
     async with join("east", "south", "west") as lab:
