@@ -18,7 +18,7 @@ from heliograph.bus import (
     SnapshotComplete,
 )
 from heliograph.contract.headers import epoch_of
-from heliograph.contract.messages import MalformedMessage, decode, is_withdrawal
+from heliograph.contract.messages import is_withdrawn
 from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import (
     Kind,
@@ -78,9 +78,7 @@ async def read_stream(
 def _is_live(text: str, payload: bytes) -> bool:
     """Tell whether a message is state of ours; one that cannot be read is, so it is replaced."""
     try:
-        subject = parse_subject(text)
-        return not is_withdrawal(decode(subject, payload))
+        parse_subject(text)
     except MalformedSubject:
         return False
-    except MalformedMessage:
-        return True
+    return not is_withdrawn(payload)

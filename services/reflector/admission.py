@@ -9,10 +9,19 @@ from __future__ import annotations
 import fnmatch
 import functools
 import ipaddress
+import socket
+from typing import Final
 
 from services.reflector.settings import ReflectorSettings
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Range = tuple[int, int, int]
+"""Bits of the family's addresses, first and last address as numbers: compared for each mirror."""
+
+_SPECIAL: Final = (
+    *("0.0.0.0/32", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4"),
+    *("::/128", "::1/128", "fe80::/10", "ff00::/8"),
+)
+"""Unspecified, loopback, link-local, multicast (RFC 6890, RFC 4291)."""
 
 
 class Admission:
@@ -28,27 +37,28 @@ class Admission:
 
     def admits(self, address: str, declared: tuple[str, ...]) -> bool:
         """Tell whether the address lies in a range that its cluster declared and we admit."""
-        return _within(address, declared) and _within(address, self._admitted)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        try:
+            packed = socket.inet_pton(family, address)
+        except OSError:
+            return False
+        bits, number = 8 * len(packed), int.from_bytes(packed)
+        within = (_holds(_ranges(some), bits, number) for some in (declared, self._admitted))
+        return all(within) and not _holds(_ranges(_SPECIAL), bits, number)
 
 
-def _within(address: str, ranges: tuple[str, ...]) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    special = parsed.is_loopback or parsed.is_link_local or parsed.is_multicast
-    if special or parsed.is_unspecified:
-        return False
-    return any(parsed in network for network in _networks(ranges))
+def _holds(ranges: tuple[Range, ...], bits: int, number: int) -> bool:
+    return any(bits == own and first <= number <= last for own, first, last in ranges)
 
 
 @functools.lru_cache(maxsize=1024)
-def _networks(ranges: tuple[str, ...]) -> tuple[Network, ...]:
+def _ranges(texts: tuple[str, ...]) -> tuple[Range, ...]:
     """Return the ranges that can be read; one that cannot holds no address."""
-    networks = []
-    for text in ranges:
+    ranges = []
+    for text in texts:
         try:
-            networks.append(ipaddress.ip_network(text, strict=False))
+            network = ipaddress.ip_network(text, strict=False)
         except ValueError:
             continue
-    return tuple(networks)
+        ranges.append((network.max_prefixlen, int(network[0]), int(network[-1])))
+    return tuple(ranges)

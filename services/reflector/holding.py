@@ -58,7 +58,8 @@ class Holding:
 
     def on_complete(self, exporting: ClusterId) -> None:
         """Take that a cluster has said all: what it did not name is withdrawn."""
-        standing = self._picture.keys_from(exporting)
+        exported = set(self._picture.exports[exporting].keys())
+        standing = self._picture.keys_from(exporting, besides=exported)
         self._withdrawn(exporting, self._picture.removals(exporting, standing))
 
     def on_settled(self, key: ServiceKey) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 
 from heliograph.contract.names import ClusterId
 from heliograph.kube.objects import Namespace
@@ -128,9 +129,12 @@ class Picture:
         exported = (key for table in self._tables() for key in table.keys())  # noqa: SIM118
         return {*exported, *self.own.mirrors()}
 
-    def keys_from(self, exporting: ClusterId) -> set[ServiceKey]:
-        """Return the mirrors that point at a cluster."""
-        return {key for key in self.own.mirrors() if exporting in self.own.mirror(key).exporting()}
+    def keys_from(
+        self, exporting: ClusterId, *, besides: AbstractSet[ServiceKey] = frozenset()
+    ) -> set[ServiceKey]:
+        """Return the mirrors that point at a cluster, but for those that need no look."""
+        keys = self.own.mirrors() - besides
+        return {key for key in keys if exporting in self.own.mirror(key).exporting()}
 
     def unneeded_namespaces(self) -> tuple[Namespace, ...]:
         """Return the namespaces of ours in which no mirror is or should be; none if in doubt."""

@@ -37,7 +37,7 @@ class Queue:
         self._in_hand: set[ServiceKey] = set()
         self._failures: dict[ServiceKey, int] = {}
         self._timers: dict[ServiceKey, asyncio.TimerHandle] = {}
-        self._available = asyncio.Semaphore(0)  # one for each that waits and is in no hand
+        self._tickets: asyncio.Queue[None] = asyncio.Queue()  # for all that waits, in no hand
         self._turn = 0
 
     def __len__(self) -> int:
@@ -57,11 +57,11 @@ class Queue:
             self._urgency[key] = urgency
             self._waiting[urgency][key] = None
         if before is None and key not in self._in_hand:
-            self._available.release()
+            self._tickets.put_nowait(None)
 
     async def get(self) -> ServiceKey:
         """Return the next key, and keep it in hand until `done` or `failed`."""
-        await self._available.acquire()
+        await self._tickets.get()
         self._turn = (self._turn + 1) % _TURNS
         order = reversed(Urgency) if self._turn == 0 else Urgency
         key = next(k for u in order for k in self._waiting[u] if k not in self._in_hand)
@@ -92,7 +92,7 @@ class Queue:
         self._in_hand.discard(key)
         waits = key in self._urgency
         if waits:
-            self._available.release()
+            self._tickets.put_nowait(None)
         return waits
 
     def _drop(self, key: ServiceKey) -> None:

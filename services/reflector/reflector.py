@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -35,7 +36,10 @@ _PASSES: Final = 8
 """How often one mirror is planned anew at once: recreation takes two passes, a conflict another."""
 
 _MISSING_RIGHT_S: Final = 30.0
-_LOOK_S: Final = 0.02
+_LOOK_S: Final = 0.5
+_LOOK_AT_WATCH_S: Final = 0.01
+"""How often to look whether everything has caught up; a watch does not tell that it was opened."""
+
 _log = structlog.get_logger()
 
 
@@ -77,6 +81,7 @@ class Reflector:
         self._telemetry, self._metrics = telemetry, metrics
         self._picture = Picture(self._importing, settings)
         self._queue = Queue()
+        self._progress = asyncio.Event()
         self._importers: dict[ClusterId, Importer] = {}
         self._waiting = Waiting(self._importing, telemetry, metrics)
         self._refusals = RefusalBoard(
@@ -121,8 +126,11 @@ class Reflector:
 
     async def caught_up(self) -> None:
         """Wait until exports are known and confirmed, and every mirror is as it should be."""
-        while not (self._importers and self.idle):  # noqa: ASYNC110 - nothing tells of idleness
-            await asyncio.sleep(_LOOK_S)
+        while not (self._importers and self.idle):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S if self._watch.alive else _LOOK_AT_WATCH_S):
+                    await self._progress.wait()
+            self._progress.clear()
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -139,6 +147,7 @@ class Reflector:
                 for bus in self._buses:
                     tasks.create_task(Discovery(bus, found=found).run())
                 await self._watch.listed.wait()
+                self._on_own(self._picture.own.mirrors(), live=False)
                 for _ in range(self._settings.writes_in_flight):
                     tasks.create_task(self._work())
         finally:
@@ -185,9 +194,10 @@ class Reflector:
             self._queue.add(key, self._urgency(key, live=cause is not None and cause.live))
 
     def _on_complete(self, exporting: ClusterId) -> None:
+        self._progress.set()
         self._holding.on_complete(exporting)
         judged = self._picture.exports[exporting].wholly_heard()
-        self._look_at(self._picture.keys_from(exporting) - judged)
+        self._look_at(self._picture.keys_from(exporting, besides=judged))
 
     def _on_departure(self, exporting: ClusterId, epoch: int | None) -> None:
         """Take that a cluster left the ClusterSet, or is back."""
@@ -205,6 +215,8 @@ class Reflector:
 
     def _on_own(self, keys: set[ServiceKey], *, live: bool) -> None:
         """Look at what changed here, but for Services that nobody mirrors."""
+        if not self._watch.listed.is_set():
+            return  # all is looked at once everything is listed
         for key in keys:
             concerned = self._picture.concerns(key) and (live or self._picture.needs_plan(key))
             if concerned or self._refusals.standing(key):
@@ -239,6 +251,7 @@ class Reflector:
             else:
                 self._queue.done(key)
             self._metrics.retries.set(self._queue.retrying)
+            self._progress.set()
 
     async def _reject(self, key: ServiceKey, error: Invalid) -> None:
         """Leave a mirror that the API server does not take, until something about it changes."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from heliograph.contract.messages import MalformedMessage, NodeAnnounced, decode
-from heliograph.contract.subjects import parse_subject
+from heliograph.contract.subjects import Kind, kind_of, parse_subject
 from heliograph.kube.client import KubeClient, Selection
 from heliograph.kube.objects import (
     ENDPOINT_SLICES,
@@ -70,7 +70,8 @@ class ClusterTables:
     def remember(self, live: Mapping[str, bytes]) -> None:
         """Take the nodes that the stream holds, for those that say nothing at the moment."""
         now_s = time.time()
-        for text, payload in live.items():
+        nodes = ((t, p) for t, p in live.items() if kind_of(t) is Kind.NODE)
+        for text, payload in nodes:
             subject = parse_subject(text)
             with suppress(MalformedMessage):
                 message = decode(subject, payload)

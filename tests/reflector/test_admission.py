@@ -17,6 +17,10 @@ ADDRESSES = {
     "link-local, declared or not":           ("169.254.169.254",    False),
     "multicast":                             ("224.0.0.1",          False),
     "unspecified":                           ("0.0.0.0",            False),  # noqa: S104
+    "unspecified, IPv6":                     ("::",                 False),
+    "loopback, as IPv6 writes it":           ("::ffff:127.0.0.1",   False),
+    "with a zone":                           ("fe80::1%eth0",       False),
+    "a range":                               ("10.110.0.0/16",      False),
     "no address at all":                     ("east.example.org",   False),
 }  # fmt: skip
 
