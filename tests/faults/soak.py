@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -31,13 +32,14 @@ def main(arguments: Sequence[str]) -> int:
     seed = random.SystemRandom().randrange(10**6) if given.seed is None else given.seed
     logs.configure("error")
     say(f"seed {seed}: to throw the same dice, make soak SEED={seed}")
-    folder = Path(tempfile.mkdtemp(prefix="heliograph-soak-"))  # stays: logs tell why it failed
+    folder = Path(tempfile.mkdtemp(prefix="heliograph-soak-"))  # stays if it fails
     try:
         summary = soak(seed, given.minutes * 60, folder)
     except Exception:  # noqa: BLE001 - the last catch of a command
         traceback.print_exc()
         say(f"seed {seed} has failed; all logs are in {folder}")
         return 1
+    shutil.rmtree(folder, ignore_errors=True)
     say(f"done: {summary}; nothing was lost, and nothing was written for nothing (seed {seed})")
     return 0
 
