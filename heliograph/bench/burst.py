@@ -23,7 +23,7 @@ async def burst(services: int, rounds: int, progress: Progress) -> Burst:
     async with stage(progress) as staged:
         for number in range(rounds):
             progress(f"{services} Services through the minimal relay ({number + 1} of {rounds})")
-            with relay(staged):
+            with relay(staged, f"round-{number}"):
                 floors.append(await _burst(staged, "floor", number, services))
             progress(f"{services} Services through Heliograph ({number + 1} of {rounds})")
             with programs(staged):
@@ -52,11 +52,12 @@ async def _prepare_live(staged: Stage, number: int) -> None:
 
 async def _burst(staged: Stage, side: str, number: int, services: int) -> float:
     names = [_name(side, number, index) for index in range(services)]
+    labels = {LABELS[side]: "true" if side == "ours" else f"round-{number}"}
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def create(name: str) -> None:
         async with slots:
-            await staged.east.create(SERVICES, service(name, {LABELS[side]: "true"}))
+            await staged.east.create(SERVICES, service(name, labels))
 
     begun = time.perf_counter()
     async with asyncio.TaskGroup() as tasks:

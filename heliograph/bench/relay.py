@@ -1,7 +1,8 @@
 """The floor: a minimal relay that does nothing but watch east and write west.
 
 One process, raw watch lines, the same two writes for each mirror, in parallel, by the same client;
-no bus, no tables, no comparison, no safety. `python -m heliograph.bench.relay KUBECONFIG` runs it.
+no bus, no tables, no comparison, no safety. `python -m heliograph.bench.relay KUBECONFIG VALUE`
+runs it for the Services whose label has that value.
 """
 
 from __future__ import annotations
@@ -35,19 +36,22 @@ _IN_FLIGHT: Final = 32
 class Relay:
     """Copies labelled Services; knows of each mirror only which versions it wrote last."""
 
-    def __init__(self, east: KubeClient, west: KubeClient) -> None:
-        self._east, self._west = east, west
+    def __init__(self, east: KubeClient, west: KubeClient, wanted: str) -> None:
+        """Prepare; `wanted` is the value of the label on the Services to copy."""
+        self._east, self._west, self._wanted = east, west, wanted
         self._slots = asyncio.Semaphore(_IN_FLIGHT)
         self._written: dict[str, tuple[Service, EndpointSlice]] = {}
 
     async def run(self) -> None:
         """Relay for ever."""
-        watch = ListWatch(self._east, SERVICES, selection=Selection(labels=f"{LABEL}=true"))
+        watch = ListWatch(
+            self._east, SERVICES, selection=Selection(labels=f"{LABEL}={self._wanted}")
+        )
         async with asyncio.TaskGroup() as tasks:
             async for event in watch.events():
                 match event:
                     case Listed(items=items):
-                        services = items
+                        services = tuple(items)
                     case Upserted(object=service):
                         services = (service,)
                     case _:
@@ -99,13 +103,13 @@ def _metadata(service: Service, name: str, before: Service | EndpointSlice | Non
     )
 
 
-async def _main(path: Path) -> None:
+async def _main(path: Path, wanted: str) -> None:
     async with (
         KubeClient("east", Kubeconfig(path=path, context="east")) as east,
         KubeClient("west", Kubeconfig(path=path, context="west")) as west,
     ):
-        await Relay(east, west).run()
+        await Relay(east, west, wanted).run()
 
 
 if __name__ == "__main__":
-    sys.exit(program.run(_main(Path(sys.argv[1]))))
+    sys.exit(program.run(_main(Path(sys.argv[1]), sys.argv[2])))

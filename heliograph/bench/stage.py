@@ -167,9 +167,9 @@ def programs(staged: Stage) -> Iterator[tuple[Child, Child]]:
 
 
 @contextmanager
-def relay(staged: Stage) -> Iterator[Child]:
-    """Run the floor's relay as a process."""
-    command = (sys.executable, "-m", "heliograph.bench.relay", str(staged.kubeconfig))
+def relay(staged: Stage, wanted: str = "true") -> Iterator[Child]:
+    """Run the floor's relay as a process, for Services whose label has this value."""
+    command = (sys.executable, "-m", "heliograph.bench.relay", str(staged.kubeconfig), wanted)
     with Child(ChildSettings(name="relay", command=command, log=staged.folder / "relay")) as child:
         yield child
 
