@@ -124,14 +124,23 @@ class KubeClient:
             except Gone:
                 continue
 
-    async def get(self, resource: Resource[T], namespace: str, name: str) -> T:
+    async def get(
+        self, resource: Resource[T], namespace: str, name: str, *, cached: bool = False
+    ) -> T:
         """Return one object.
+
+        Args:
+            resource: Its kind.
+            namespace: Its namespace; empty if it has none.
+            name: Its name.
+            cached: Whether the API server's memory will do, which may be some milliseconds behind
+                ("resource versions" in the Kubernetes page "API concepts").
 
         Raises:
             NotFound: There is none.
         """
-        path = resource.path(namespace, name)
-        return self._decode(resource, await self._call("GET", path))
+        path, params = resource.path(namespace, name), {"resourceVersion": "0"} if cached else {}
+        return self._decode(resource, await self._call("GET", path, params=params))
 
     async def create(self, resource: Resource[T], obj: T) -> T:
         """Create the object; return it as stored.

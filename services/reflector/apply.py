@@ -155,16 +155,17 @@ class Applier:
         Raises:
             AlreadyExists: Somebody has; it is known now.
         """
-        await self._look(self._services, service.metadata)
+        await self._look(self._services, service.metadata, cached=True)
         if self._own.services.knows(service.metadata):
             where = f"{service.metadata.namespace}/{service.metadata.name}"
             raise AlreadyExists(f"look at Service {where}", _TAKEN)
 
-    async def _look(self, kind: _Kind[T], metadata: ObjectMeta) -> None:
+    async def _look(self, kind: _Kind[T], metadata: ObjectMeta, *, cached: bool = False) -> None:
         """Read what stands under the name, so that the next plan is about it."""
         with kind.objects.request(metadata) as request:
             try:
-                found = await self._client.get(kind.resource, metadata.namespace, metadata.name)
+                where = metadata.namespace, metadata.name
+                found = await self._client.get(kind.resource, *where, cached=cached)
             except NotFound:
                 kind.objects.missing(request)
             else:

@@ -208,7 +208,9 @@ class ModelClient:
         self._server.delete(resource, metadata)
         self.before_answer()
 
-    async def get(self, resource: Resource[T], namespace: str, name: str) -> T:
+    async def get(
+        self, resource: Resource[T], namespace: str, name: str, *, cached: bool = False
+    ) -> T:
         """GET."""
         answer = self._server.find(resource, namespace, name)
         self.before_answer()
