@@ -43,12 +43,18 @@ class Admission:
         except OSError:
             return False
         bits, number = 8 * len(packed), int.from_bytes(packed)
-        within = (_holds(_ranges(some), bits, number) for some in (declared, self._admitted))
-        return all(within) and not _holds(_ranges(_SPECIAL), bits, number)
+        return (
+            _holds(_ranges(declared), bits, number)
+            and _holds(_ranges(self._admitted), bits, number)
+            and not _holds(_ranges(_SPECIAL), bits, number)
+        )
 
 
 def _holds(ranges: tuple[Range, ...], bits: int, number: int) -> bool:
-    return any(bits == own and first <= number <= last for own, first, last in ranges)
+    for own, first, last in ranges:  # noqa: SIM110 - twice as quick, and asked for each address
+        if bits == own and first <= number <= last:
+            return True
+    return False
 
 
 @functools.lru_cache(maxsize=1024)
