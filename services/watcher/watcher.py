@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -27,7 +27,7 @@ from heliograph.contract.subjects import Kind, Subject, stream_name, stream_subj
 from heliograph.errors import HeliographError, RetryableError
 from heliograph.kube.client import KubeClient
 from heliograph.kube.events import EventRecorder
-from heliograph.kube.objects import CONFIG_MAPS, SERVICES, ConfigMap, ObjectMeta, Service
+from heliograph.kube.objects import CONFIG_MAPS, ConfigMap, ObjectMeta
 from heliograph.membership.configmap import follow
 from heliograph.membership.record import NAME, Membership
 from heliograph.metrics import Metrics
@@ -36,6 +36,7 @@ from services.watcher.announce import Announcement, NotExported, announce_servic
 from services.watcher.feedback import RoundTrips
 from services.watcher.identity import claim_id, cluster_uid
 from services.watcher.nodes import join_ranges
+from services.watcher.refusals import Refusals
 from services.watcher.settings import WatcherSettings
 from services.watcher.table import NodeName, ServiceKey
 from services.watcher.watch import ClusterTables, Thing
@@ -88,7 +89,7 @@ class Watcher:
 
         self._announcer: Announcer | None = None
         self._doubt = asyncio.Event()
-        self._refused: dict[ServiceKey, NotExported] = {}
+        self._refusals = Refusals(self._cluster, self._recorder, metrics)
         self.synced = asyncio.Event()
         self._confirmed = asyncio.Event()
         self._round_trips = RoundTrips(metrics)
@@ -217,21 +218,21 @@ class Watcher:
     def _service_messages(self, key: ServiceKey) -> dict[Subject, Message]:
         service = self._tables.services.service(key)
         if service is None:
-            self._lift_refusal(key)
-            self._recorder.forget(key.namespace, key.name)
+            self._refusals.lift(key)
+            self._refusals.forget(key)
             return {}
         slices = self._tables.services.slices(key)
         result = announce_service(self._cluster, service, slices)
         match result:
             case Announcement():
-                self._lift_refusal(key)
-                self._tell(key, service, result.warnings)
+                self._refusals.lift(key)
+                self._refusals.warn(key, service, result.warnings)
                 return dict(result.messages)
             case NotExported():
-                self._refuse(key, service, result)
+                self._refusals.put(key, service, result)
                 return {}
             case None:
-                self._lift_refusal(key)
+                self._refusals.lift(key)
                 return {}
 
     def _node_messages(self, name: NodeName) -> dict[Subject, Message]:
@@ -239,31 +240,6 @@ class Watcher:
         if announced is None:
             return {}
         return {Subject(cluster=self._cluster, kind=Kind.NODE, name=name): announced}
-
-    def _refuse(self, key: ServiceKey, service: Service, refused: NotExported) -> None:
-        if self._refused.get(key) == refused:
-            return
-        self._lift_refusal(key)
-        self._refused[key] = refused
-        self._metrics.refusals.labels(self._cluster, refused.reason).inc()
-        _log.warning("service not exported", cluster=self._cluster, reason=refused.message)
-        self._warn(service, refused)
-
-    def _lift_refusal(self, key: ServiceKey) -> None:
-        refused = self._refused.pop(key, None)
-        if refused is not None:
-            self._metrics.refusals.labels(self._cluster, refused.reason).dec()
-            self._recorder.forget(key.namespace, key.name)
-
-    def _tell(self, key: ServiceKey, service: Service, warnings: Sequence[NotExported]) -> None:
-        """Warn once of each; what is mended and broken again is told again."""
-        if not warnings:
-            self._recorder.forget(key.namespace, key.name)
-        for warning in warnings:
-            self._warn(service, warning)
-
-    def _warn(self, service: Service, why: NotExported) -> None:
-        self._recorder.record(SERVICES, service, "Warning", (why.reason, why.message))
 
     async def _keep_stream(self) -> None:
         """Create the stream again whenever it is lost, for ever; reading waits for it."""

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.lab.controlplane import built_path
 from tests.deploy.buses import make_certificates
 from tests.deploy.clusters import Cluster
 from tests.deploy.image import built
+from tests.support.planes import built_binary
 
 
 @pytest.fixture(scope="session")
@@ -27,9 +27,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Cluster]]:
     """Give two real control planes, east and west; skip where nobody has built them."""
-    binary = built_path()
-    if binary is None:
-        pytest.skip("the control planes have not been built; `make controlplane` builds them")
+    binary = built_binary()
     made = {
         name: Cluster(name, cidr, binary=binary, folder=tmp_path_factory.mktemp(name))
         for name, cidr in {"east": "10.120.0.0/16", "west": "10.110.0.0/16"}.items()

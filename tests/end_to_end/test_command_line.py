@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.lab.controlplane import built_path
+from tests.support.planes import built_binary
 
 HELIOGRAPH = [sys.executable, "-m", "heliograph"]
 
@@ -45,12 +45,7 @@ class Kubectl:
     """kubectl with a kubeconfig."""
 
     def __init__(self, kubeconfig: Path, home: Path) -> None:
-        binary = built_path()
-        if binary is None:
-            if os.environ.get("CI"):
-                pytest.fail("kubectl is not built; `make controlplane` builds it")
-            pytest.skip("kubectl is not built; `make controlplane` builds it")
-        self._command = [str(binary), "kubectl", "--kubeconfig", str(kubeconfig)]
+        self._command = [str(built_binary()), "kubectl", "--kubeconfig", str(kubeconfig)]
         self._environment = {"HOME": str(home), "PATH": os.environ["PATH"]}
 
     def __call__(self, context: str, *arguments: str) -> str:

@@ -7,16 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.lab.controlplane import ControlPlane, ControlPlaneSettings, built_path
+from heliograph.lab.controlplane import ControlPlane, ControlPlaneSettings
+from tests.support.planes import built_binary
 
 
 @pytest.fixture(scope="session")
 def controlplane_binary() -> Path:
     """Give the binary; skip where nobody has built it, since that takes minutes."""
-    binary = built_path()
-    if binary is None:
-        pytest.skip("the control planes have not been built; `make controlplane` builds them")
-    return binary
+    return built_binary()
 
 
 @pytest.fixture(scope="session")

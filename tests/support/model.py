@@ -211,7 +211,8 @@ class ModelClient:
     async def get(
         self, resource: Resource[T], namespace: str, name: str, *, cached: bool = False
     ) -> T:
-        """GET."""
+        """GET; the model's memory is its store."""
+        del cached
         answer = self._server.find(resource, namespace, name)
         self.before_answer()
         if answer is None:
