@@ -231,6 +231,7 @@ class ImportTable:
 
     def _refuse_stale(self, epoch: int) -> None:
         if epoch < self._epoch:
+            self._candidate = None  # it stands in the place of something that came after
             raise StaleEpoch(self.cluster, epoch, self._epoch)
 
     def _precedes_departure(self, epoch: int, message: AnyMessage | None = None) -> bool:

@@ -327,6 +327,23 @@ def test_leaving_twice_is_leaving_once() -> None:
     assert table.left_at == 2
 
 
+def test_a_message_that_is_passed_over_makes_the_digest_before_it_old() -> None:
+    """It stands in the place of what the digest did not know yet: nothing is gone by its word."""
+    exporter, table = ExporterModel(epoch=2), ImportTable(EAST)
+    exporter.lease()
+    exporter.epoch = 1
+    exporter.export(WEB)
+    lease, old = exporter.stream.values()
+    table.begin_replay()
+    lease.fold_into(table)
+    with pytest.raises(StaleEpoch):
+        old.fold_into(table)
+
+    assert table.end_replay() == set()
+    assert not table.complete
+    assert table.presence(KEY) is UNKNOWN
+
+
 def test_two_mismatches_running_are_a_doubt() -> None:
     """One mismatch may be a change on its way; a second one means that something was missed."""
     exporter = ExporterModel()
