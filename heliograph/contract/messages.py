@@ -217,12 +217,14 @@ class Feedback(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         event_id: `ce-id` of the message.
-        outcome: "applied", or "refused" with the reason in a RefusalStated.
+        outcome: "applied"; or "refused", with the reason in a RefusalStated; or "mismatched", about
+            a cluster's own message: the stream holds something else than its digests say, even
+            after a replay, so the exporting cluster should compare.
         seconds: From its delivery to the last write, by the importing cluster's clock.
     """
 
     event_id: str
-    outcome: Literal["applied", "refused"]
+    outcome: Literal["applied", "refused", "mismatched"]
     seconds: float
 
 

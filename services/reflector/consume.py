@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing, suppress
 
 import msgspec
@@ -84,11 +84,13 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         touched: The Services that a message, or (None) the end of a replay, concerns.
         completed: It has said all that it exports.
+        mismatched: Its stream, read again, still holds something else than this message says.
         departed: It has left the ClusterSet, at this epoch; or (None) it is back.
     """
 
     touched: Callable[[set[ServiceKey], Cause | None], None]
     completed: Callable[[ClusterId], None]
+    mismatched: Callable[[Cause], Awaitable[None]]
     departed: Callable[[ClusterId, int | None], None] = lambda *_: None
 
 
@@ -114,6 +116,7 @@ class Importer:
         self._size = metrics.table.labels(f"exports/{cluster}")
         self._told = told
         self._logged: set[str] = set()
+        self._doubts = 0
         self._consumer = Consumer(
             connection,
             ConsumerSettings(
@@ -132,6 +135,8 @@ class Importer:
                         self.table.begin_replay()
                     case Delivery():
                         self._take(event)
+                        if self.table.doubtful:
+                            await self._doubt(event)
                     case SnapshotComplete():
                         self._fold(self.table.end_replay, None)
                     case Interrupted():
@@ -144,8 +149,13 @@ class Importer:
             self._fold_delivery(self._subject(delivery), delivery)
         except (MalformedSubject, MalformedMessage, ForeignMessage, StaleEpoch) as error:
             self._reject(error)
-        if self.table.doubtful:
-            self._consumer.resync("the digest of what was consumed is not the published one")
+
+    async def _doubt(self, delivery: Delivery) -> None:
+        """Replay; if that was in vain, something is in the stream that its owner does not know."""
+        self._consumer.resync("the digest of what was consumed is not the published one")
+        self._doubts += 1
+        if self._doubts > 1:
+            await self._told.mismatched(_cause(self._subject(delivery), delivery))
 
     def _fold_delivery(self, subject: Subject, delivery: Delivery) -> None:
         epoch = epoch_of(delivery.headers) or 0
@@ -171,6 +181,8 @@ class Importer:
             self._told.touched(touched, cause)
         if self.table.left_at != left_at:
             self._told.departed(self._cluster, self.table.left_at)
+        if self.table.complete:
+            self._doubts = 0
         if self.table.complete and not complete:
             _log.info("replay confirmed", exporting=self._cluster, services=self.table.size)
             self._told.completed(self._cluster)

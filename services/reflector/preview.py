@@ -49,7 +49,9 @@ async def preview(
                 connection,
                 cluster,
                 metrics=Metrics("preview", importing),
-                told=Told(touched=lambda *_: None, completed=lambda _: None),
+                told=Told(
+                    touched=lambda *_: None, completed=lambda _: None, mismatched=_tell_nobody
+                ),
                 left_at=picture.membership.departed.get(cluster),
             )
             picture.exports[cluster] = importer.table
@@ -63,6 +65,10 @@ async def preview(
         for task in running:
             task.cancel()
     return [line for key in sorted(picture.keys()) for line in _lines(picture, key)]
+
+
+async def _tell_nobody(_: object) -> None:
+    """Take no part."""
 
 
 def _complete(picture: Picture) -> bool:

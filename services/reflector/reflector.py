@@ -168,6 +168,7 @@ class Reflector:
                 told=Told(
                     touched=lambda keys, cause: self._on_export(connection, cluster, keys, cause),
                     completed=self._on_complete,
+                    mismatched=lambda cause: self._waiting.complain(connection, cause),
                     departed=self._on_departure,
                 ),
                 left_at=self._picture.membership.departed.get(cluster),

@@ -81,6 +81,11 @@ class Waiting:
                 self._observe(pending.cause)
                 await self._send(pending, refused=exporting in refused)
 
+    async def complain(self, connection: Connection, cause: Cause) -> None:
+        """Tell an exporting cluster that its stream holds something else than its message says."""
+        feedback = Feedback(event_id=cause.event_id, outcome="mismatched", seconds=0)
+        await self._publish(connection, cause, feedback)
+
     def close(self) -> None:
         """Tell nobody; the work on these messages ends here."""
         for waiting in self._pending.values():
@@ -101,6 +106,9 @@ class Waiting:
             outcome="refused" if refused else "applied",
             seconds=(now_ns() - pending.since_ns) / _NS,
         )
-        subject = feedback_subject(self._importing, pending.cause.subject)
+        await self._publish(pending.connection, pending.cause, feedback)
+
+    async def _publish(self, connection: Connection, cause: Cause, feedback: Feedback) -> None:
+        subject = feedback_subject(self._importing, cause.subject)
         with suppress(HeliographError):
-            await pending.connection.publish(subject, encode_feedback(feedback))
+            await connection.publish(subject, encode_feedback(feedback))

@@ -1,4 +1,6 @@
-"""Measures round trips: from a publication to an importing cluster's word that it carried it out.
+"""Takes what importing clusters say: that a publication was carried out, or that more is wrong.
+
+Round trips are measured from a publication to an importing cluster's word that it carried it out.
 
 By this machine's clock alone, so that no clock skew is in it.
 """
@@ -7,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
 from heliograph.bus import Connection, Message
@@ -23,8 +26,9 @@ _KINDS: Final = frozenset(Kind)
 class RoundTrips:
     """Remembers when the latest publications were sent, and listens for feedback to them."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self, metrics: Metrics, on_doubt: Callable[[str], None]) -> None:
+        """Prepare; `on_doubt` hears that the stream holds something else than was published."""
+        self._metrics, self._on_doubt = metrics, on_doubt
         self._sent: OrderedDict[str, float] = OrderedDict()
 
     def sent(self, event_id: str) -> None:
@@ -41,6 +45,8 @@ class RoundTrips:
         feedback = decode_feedback(message.payload)
         begun = self._sent.get(feedback.event_id) if feedback else None
         tokens = message.subject.split(".")
+        if feedback and feedback.outcome == "mismatched":
+            self._on_doubt(f"cluster {tokens[_IMPORTING]} read something else than its digest says")
         if begun is not None and tokens[_KIND] in _KINDS:  # what others write makes no labels
             trip = self._metrics.round_trip.labels(tokens[_IMPORTING], tokens[_KIND])
             trip.observe(time.monotonic() - begun)

@@ -92,7 +92,7 @@ class Watcher:
         self._refusals = Refusals(self._cluster, self._recorder, metrics)
         self.synced = asyncio.Event()
         self._confirmed = asyncio.Event()
-        self._round_trips = RoundTrips(metrics)
+        self._round_trips = RoundTrips(metrics, self._on_doubt)
 
     @property
     def ready(self) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.bus import EmbeddedServer, Message, delete_stream
+from heliograph.bus import EmbeddedServer, Message, delete_stream, stream_info
 from heliograph.contract.headers import EPOCH
 from heliograph.contract.messages import decode_feedback
 from heliograph.lab.memory import JsonObject
@@ -273,6 +273,37 @@ async def test_a_doubt_about_what_was_consumed_is_a_replay(join: Join) -> None:
         await eventually(lambda: lab["west"].count(RESYNCS, exporting="east") > before)
         await lab.processed("east", "west")
         assert lab["west"].backends()
+
+
+async def test_a_stream_that_somebody_purged_is_filled_again(join: Join) -> None:
+    """The watcher cannot see it; who reads the stream anew tells it. Mirrors stay meanwhile."""
+    async with join("east", "west") as lab, lab.bus("east") as bus:
+        for name in ("cart", "web"):
+            lab["east"].export(name)
+            await eventually(lambda name=name: lab["west"].backends(name))  # type: ignore[misc]
+        before = mirrors(lab["west"])
+        await lab.stop("reflector", "west")
+        await bus.request("$JS.API.STREAM.PURGE.HELIOGRAPH_east")
+
+        await lab.start_reflector("west")
+
+        await lab.ready(["west"])
+        assert mirrors(lab["west"]) == before
+        assert (await stream_info(bus, "HELIOGRAPH_east")).messages == 3
+
+
+async def test_what_a_replaced_watcher_published_last_is_put_right(join: Join) -> None:
+    """Its export of old stands in the stream when a reflector starts, and nobody else tells."""
+    async with join("east", "west") as lab, lab.bus("east") as bus:
+        lab["east"].export()
+        await eventually(lab["west"].backends)
+        await lab.stop("reflector", "west")
+        await bus.publish("heliograph.v1.east.service.shop.cart", EXPORTED, {EPOCH: "1"})
+
+        await lab.start_reflector("west")
+
+        await lab.ready(["west"])
+        assert list(lab["west"].backends()) == [addresses(lab["east"].service())[0]]
 
 
 async def test_the_exporting_side_is_told(join: Join) -> None:

@@ -21,7 +21,8 @@ WEST = ClusterId("west")
 async def test_feedback_is_measured(server: EmbeddedServer) -> None:
     """Only feedback to what was sent counts; nonsense and strange subjects are harmless."""
     metrics = Metrics("watcher", EAST)
-    trips = RoundTrips(metrics)
+    doubts: list[str] = []
+    trips = RoundTrips(metrics, doubts.append)
     place = feedback_subject(WEST, subject(Kind.SERVICE, "cart"))
     said = encode_feedback(Feedback(event_id="1-1", outcome="applied", seconds=0.1))
     unknown = encode_feedback(Feedback(event_id="0-0", outcome="applied", seconds=0.1))
@@ -33,7 +34,20 @@ async def test_feedback_is_measured(server: EmbeddedServer) -> None:
         await connection.publish("heliograph.feedback.v1.west.east.nonsense", said, {})
         await connection.publish(place, said, {})
         await eventually(lambda: count(metrics, "service"))
-    assert (count(metrics, "service"), count(metrics, "nonsense")) == (1, 0)
+    assert (count(metrics, "service"), count(metrics, "nonsense"), doubts) == (1, 0, [])
+
+
+async def test_a_stream_that_others_read_otherwise_is_in_doubt(server: EmbeddedServer) -> None:
+    """Somebody purged it, or a watcher that was replaced spoke last: only who reads it can tell."""
+    doubts: list[str] = []
+    trips = RoundTrips(Metrics("watcher", EAST), doubts.append)
+    said = Feedback(event_id="1-1", outcome="mismatched", seconds=0)
+    async with connected(server.url) as connection:
+        await trips.listen(connection, EAST)
+        place = feedback_subject(WEST, subject(Kind.CLUSTER, "east"))
+        await connection.publish(place, encode_feedback(said), {})
+        await eventually(lambda: doubts)
+    assert doubts == ["cluster west read something else than its digest says"]
 
 
 def count(metrics: Metrics, kind: str) -> float:
@@ -45,7 +59,7 @@ def count(metrics: Metrics, kind: str) -> float:
 async def test_only_the_latest_publications_are_remembered(server: EmbeddedServer) -> None:
     """A cluster without importers does not fill the memory of its watcher."""
     metrics = Metrics("watcher", EAST)
-    trips = RoundTrips(metrics)
+    trips = RoundTrips(metrics, lambda _: None)
     for number in range(10_001):
         trips.sent(f"1-{number}")
     async with connected(server.url) as connection:
