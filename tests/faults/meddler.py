@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
-from heliograph.kube.client import KubeClient
+from heliograph.kube.client import KubeClient, Selection
 from heliograph.kube.errors import ApiStatus
 from heliograph.kube.objects import ENDPOINT_SLICES, SERVICES, EndpointSlice, ObjectMeta
 from heliograph.marks import SERVICE_NAME_LABEL
@@ -76,14 +76,9 @@ class Meddler:
             await _once(functools.partial(self._client.merge_patch, ENDPOINT_SLICES, *where, patch))
 
     async def _slices(self, name: str) -> tuple[EndpointSlice, ...]:
-        listing = await patiently(
-            lambda: self._client.list(
-                ENDPOINT_SLICES,
-                namespace=self._model.namespace,
-                label_selector=f"{SERVICE_NAME_LABEL}={name}",
-            )
-        )
-        return listing.items
+        of = Selection(namespace=self._model.namespace, labels=f"{SERVICE_NAME_LABEL}={name}")
+        listing = await patiently(lambda: self._client.list(ENDPOINT_SLICES, of))
+        return tuple(listing.items)
 
 
 async def _once(attempt: Callable[[], Awaitable[object]]) -> None:

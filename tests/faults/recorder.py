@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from heliograph.kube.client import KubeClient
+from heliograph.kube.client import KubeClient, Selection
 from heliograph.kube.objects import ENDPOINT_SLICES, SERVICES, EndpointSlice, Service, T
 from heliograph.kube.watch import Deleted, Listed, ListWatch, Upserted
 from heliograph.marks import MANAGED_SELECTOR, SERVICE_NAME_LABEL, SOURCE_CLUSTER_LABEL
@@ -43,7 +43,7 @@ class Recorder:
             tasks.create_task(self._follow_slices())
 
     async def _follow_services(self) -> None:
-        watch = ListWatch(self._client, SERVICES, label_selector=MANAGED_SELECTOR)
+        watch = ListWatch(self._client, SERVICES, selection=Selection(labels=MANAGED_SELECTOR))
         async for event in watch.events():
             match event:
                 case Listed(items=items):
@@ -56,7 +56,9 @@ class Recorder:
                     self._service(service.metadata.name, None)
 
     async def _follow_slices(self) -> None:
-        watch = ListWatch(self._client, ENDPOINT_SLICES, label_selector=MANAGED_SELECTOR)
+        watch = ListWatch(
+            self._client, ENDPOINT_SLICES, selection=Selection(labels=MANAGED_SELECTOR)
+        )
         async for event in watch.events():
             match event:
                 case Listed(items=items):

@@ -79,4 +79,5 @@ def _bus(folder: Path) -> EmbeddedServer:
 
 def _reflector(cluster: str, kubeconfig: Path, urls: Mapping[str, str], *, shared: bool) -> Program:
     others = [] if shared else [f"--import-from={c}={urls[c]}" for c in urls if c != cluster]
-    return Program("reflector", cluster, kubeconfig, "--nats", urls[cluster], *others)
+    hold = ("--hold-s", "2")  # removals of most mirrors at once are part of it, and are let go
+    return Program("reflector", cluster, kubeconfig, "--nats", urls[cluster], *hold, *others)

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from heliograph.kube.client import Selection
 from heliograph.kube.objects import ENDPOINT_SLICES, SERVICES, KubeObject, ObjectMeta, Resource
 from tests.end_to_end.support import eventually
 from tests.faults.nothing_changed import restart_over_nothing
@@ -43,7 +44,7 @@ async def test_a_deletion_of_a_mirror_is_noticed_and_mended(
         await world.settle()
         west = world.clients["west"]
         namespace = world.model.namespace
-        listing = await west.list(resource, namespace=namespace)
+        listing = await west.list(resource, Selection(namespace=namespace))
         (name,) = [o.metadata.name for o in listing.items if o.metadata.name.startswith("east")]
         await west.delete(resource, ObjectMeta(name=name, namespace=namespace))
         (violation,) = await eventually(lambda: tuple(world.history.violations))

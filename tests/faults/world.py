@@ -12,7 +12,7 @@ from typing import Final
 import aiohttp
 
 from heliograph.bus.background import alongside
-from heliograph.kube.client import KubeClient
+from heliograph.kube.client import KubeClient, Selection
 from heliograph.kube.kubeconfig import Kubeconfig
 from heliograph.kube.objects import (
     ENDPOINT_SLICES,
@@ -177,9 +177,9 @@ class World:
     async def _list(self, cluster: str, resource: Resource[T], selector: str) -> tuple[T, ...]:
         client, namespace = self.clients[cluster], self.model.namespace
         listing = await patiently(
-            lambda: client.list(resource, namespace=namespace, label_selector=selector)
+            lambda: client.list(resource, Selection(namespace=namespace, labels=selector))
         )
-        return listing.items
+        return tuple(listing.items)
 
     async def _until(self, lacking: Callable[[], Awaitable[list[str]]], what: str) -> None:
         """Wait until nothing is lacking any more."""
