@@ -9,11 +9,19 @@ from typing import Final
 
 from heliograph.bench.figures import Burst, Walls, ratio
 from heliograph.bench.propagation import LABELS
-from heliograph.bench.stage import NAMESPACE, Progress, Stage, programs, relay, service, stage
+from heliograph.bench.stage import (
+    NAMESPACE,
+    Progress,
+    Stage,
+    create_at_once,
+    programs,
+    relay,
+    service,
+    stage,
+)
 from heliograph.kube.objects import SERVICES
 from heliograph.marks import EXPORT_LABEL
 
-_AT_ONCE: Final = 64
 _LIVE: Final = "live"
 
 
@@ -53,16 +61,8 @@ async def _prepare_live(staged: Stage, number: int) -> None:
 async def _burst(staged: Stage, side: str, number: int, services: int) -> float:
     names = [_name(side, number, index) for index in range(services)]
     labels = {LABELS[side]: "true" if side == "ours" else f"round-{number}"}
-    slots = asyncio.Semaphore(_AT_ONCE)
-
-    async def create(name: str) -> None:
-        async with slots:
-            await staged.east.create(SERVICES, service(name, labels))
-
     begun = time.perf_counter()
-    async with asyncio.TaskGroup() as tasks:
-        for name in names:
-            tasks.create_task(create(name))
+    await create_at_once(staged, names, labels)
     waiting = set(names)
 
     def all_seen() -> bool:

@@ -15,11 +15,9 @@ import msgspec
 
 from heliograph.bench.figures import Restart, Walls, ratio
 from heliograph.bench.restarted import Measured
-from heliograph.bench.stage import Progress, Stage, programs, service, stage
-from heliograph.kube.objects import SERVICES
+from heliograph.bench.stage import Progress, Stage, create_at_once, programs, stage
 from heliograph.marks import EXPORT_LABEL
 
-_AT_ONCE: Final = 64
 _RUNS: Final = 5
 
 
@@ -50,15 +48,7 @@ async def restart(services: int, progress: Progress) -> Restart:
 
 async def _make(staged: Stage, services: int) -> None:
     names = [f"web-{number}" for number in range(services)]
-    slots = asyncio.Semaphore(_AT_ONCE)
-
-    async def create(name: str) -> None:
-        async with slots:
-            await staged.east.create(SERVICES, service(name, {EXPORT_LABEL: "true"}))
-
-    async with asyncio.TaskGroup() as tasks:
-        for name in names:
-            tasks.create_task(create(name))
+    await create_at_once(staged, names, {EXPORT_LABEL: "true"})
     await staged.watch.until(lambda: all(staged.watch.seen(name, 80) for name in names))
 
 

@@ -6,7 +6,7 @@ import asyncio
 import re
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
@@ -36,6 +36,7 @@ from heliograph.run.joined import embedded_bus
 
 NAMESPACE: Final = "bench"
 _SEEN_S: Final = 120.0
+_AT_ONCE: Final = 64
 
 Progress = Callable[[str], None]
 
@@ -178,6 +179,19 @@ def service(name: str, labels: dict[str, str], *, port: int = 80) -> Service:
     """Return a Service to create in east."""
     metadata = ObjectMeta(name=name, namespace=NAMESPACE, labels=labels)
     return Service(metadata=metadata, spec=ServiceSpec(ports=(Port(name="http", port=port),)))
+
+
+async def create_at_once(staged: Stage, names: Iterable[str], labels: dict[str, str]) -> None:
+    """Create Services in east, many at the same time; return when the API server has them all."""
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def create(name: str) -> None:
+        async with slots:
+            await staged.east.create(SERVICES, service(name, labels))
+
+    async with asyncio.TaskGroup() as tasks:
+        for name in names:
+            tasks.create_task(create(name))
 
 
 def resident_bytes(child: Child) -> int:

@@ -41,15 +41,21 @@ def test_the_mirrors_of_a_cluster_are_those_that_point_at_it() -> None:
     assert world.picture.keys_from(SOUTH) == set()
 
 
-@pytest.mark.parametrize("heard", range(3))
-def test_half_a_replay_removes_no_slice(heard: int) -> None:
-    """After a restart a Service may be heard before its backends: they are unknown, not gone."""
+def mirrored_by_two_slices() -> tuple[ExporterModel, World]:
+    """Return an exporter of pods, and the world in which its mirror stands."""
     exporter = ExporterModel()
     exporter.export(PODS)
     exporter.put_slice(pods("10.244.1.1"))
     exporter.put_slice(pods("10.244.1.2"), "cart-2")
     world = World(exporter)
     world.settle()
+    return exporter, world
+
+
+@pytest.mark.parametrize("heard", range(3))
+def test_half_a_replay_removes_no_slice(heard: int) -> None:
+    """After a restart a Service may be heard before its backends: they are unknown, not gone."""
+    exporter, world = mirrored_by_two_slices()
     exporter.lease(digests=False)
     exporter.export(PODS)
     exporter.put_slice(pods("10.244.1.2"), "cart-2")
@@ -64,12 +70,7 @@ def test_half_a_replay_removes_no_slice(heard: int) -> None:
 
 def test_a_slice_that_a_whole_replay_lacks_is_removed() -> None:
     """Once a digest says that all was heard, what is absent is gone."""
-    exporter = ExporterModel()
-    exporter.export(PODS)
-    exporter.put_slice(pods("10.244.1.1"))
-    exporter.put_slice(pods("10.244.1.2"), "cart-2")
-    world = World(exporter)
-    world.settle()
+    exporter, world = mirrored_by_two_slices()
     exporter.lose()
     exporter.export(PODS)
     exporter.put_slice(pods("10.244.1.1"))
