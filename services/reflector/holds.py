@@ -10,6 +10,7 @@ more come: then it is known whether most would go. If so, they are held; if not,
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Iterable
 from typing import Final
 
@@ -70,7 +71,7 @@ class _Cluster:
     """The removals of one cluster's mirrors.
 
     Attributes:
-        recent: Those that came lately, or wait; with their time.
+        recent: Those that came lately, or while some wait; with their time, in its order.
         removed: Those of them that are carried out.
         waiting: Those of them that wait.
         held: Whether it is certain that most would go.
@@ -88,8 +89,11 @@ class _Cluster:
         self.since_s = self.due_s = 0.0
 
     def forget_older_than(self, time_s: float) -> None:
-        """Forget removals of some time ago, but for those that wait."""
-        old = [k for k, at_s in self.recent.items() if at_s < time_s and k not in self.waiting]
+        """Forget removals of some time ago, unless any wait: those belong together still."""
+        if self.waiting:
+            return
+        in_order = self.recent.items()  # of their time
+        old = [key for key, _ in itertools.takewhile(lambda item: item[1] < time_s, in_order)]
         for key in old:
             del self.recent[key]
         self.removed.difference_update(old)
