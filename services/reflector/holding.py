@@ -56,11 +56,9 @@ class Holding:
         if removals:
             self._withdrawn(exporting, removals)
 
-    def on_complete(self, exporting: ClusterId) -> None:
-        """Take that a cluster has said all: what it did not name is withdrawn."""
-        exported = set(self._picture.exports[exporting].keys())
-        standing = self._picture.keys_from(exporting, besides=exported)
-        self._withdrawn(exporting, self._picture.removals(exporting, standing))
+    def on_complete(self, exporting: ClusterId, keys: set[ServiceKey]) -> None:
+        """Take that a cluster has said all: what it did not name of these is withdrawn."""
+        self._withdrawn(exporting, self._picture.removals(exporting, keys))
 
     def on_settled(self, key: ServiceKey) -> None:
         """Take that a mirror is as planned: what was removed of it in time cannot be held."""
@@ -68,6 +66,12 @@ class Holding:
             if exporting not in self._picture.own.mirror(key).exporting():
                 self._picture.holds.carried_out(exporting, key)
                 self._changed.set()
+
+    def forget(self, exporting: ClusterId) -> None:
+        """Hold nothing of a cluster that left, or that people want nothing from."""
+        self._picture.holds.forget(exporting)
+        self._recorder.forget("", self._regarding.metadata.name)
+        self._changed.set()
 
     def confirm(self, exporting: ClusterId) -> None:
         """Take that somebody confirmed the removals of a cluster's mirrors."""

@@ -196,14 +196,15 @@ class Reflector:
 
     def _on_complete(self, exporting: ClusterId) -> None:
         self._progress.set()
-        self._holding.on_complete(exporting)
         judged = self._picture.exports[exporting].wholly_heard()
-        self._look_at(self._picture.keys_from(exporting, besides=judged))
+        standing = self._picture.keys_from(exporting, besides=judged)
+        self._holding.on_complete(exporting, standing)
+        self._look_at(standing)
 
     def _on_departure(self, exporting: ClusterId, epoch: int | None) -> None:
         """Take that a cluster left the ClusterSet, or is back."""
         _log.info("cluster is back" if epoch is None else "cluster has left", exporting=exporting)
-        self._picture.holds.forget(exporting)
+        self._holding.forget(exporting)
         self._members.departed(exporting, epoch)
         self._look_at(self._picture.keys_from(exporting))
 
@@ -211,7 +212,7 @@ class Reflector:
         """Take what people decided; whatever may depend on it is looked at."""
         self._picture.membership = membership
         for exporting in membership.forgotten:
-            self._picture.holds.forget(exporting)
+            self._holding.forget(exporting)
         self._look_at(self._picture.keys())
 
     def _on_own(self, keys: set[ServiceKey], *, live: bool) -> None:
@@ -279,7 +280,7 @@ class Reflector:
                     raise Obstructed(key, self._importing, failure)
                 break
             if not plan.operations:
-                self._refusals.put(key, plan.refusals, self._picture.own.mirror(key).foreign)
+                self._refusals.put(key, plan.refusals, self._picture.own.services.foreign(key))
                 await self._waiting.settle(key, plan.refusals)
                 self._holding.on_settled(key)
                 if not self._picture.concerns(key):

@@ -134,7 +134,7 @@ class Watcher:
         self._rejoined.clear()
         self._confirmed.clear()
         async with asyncio.TaskGroup() as publishing:
-            announcer = self._announcer = await self._begin()
+            announcer = await self._begin()
             publisher = publishing.create_task(announcer.publisher.run())
             try:
                 async with asyncio.TaskGroup() as tasks:

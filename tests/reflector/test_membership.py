@@ -293,6 +293,17 @@ async def test_what_is_exported_again_stays_untouched(join: Join) -> None:
         assert [after[name] for name in HELD] == [before[name] for name in HELD]
 
 
+async def test_forgetting_a_cluster_ends_what_is_held_of_it(join: Join) -> None:
+    """The mirrors go, and the metric says at once that nothing is held any more."""
+    async with join("east", "west") as lab:
+        await withdraw_all(lab)
+
+        await forget(lab, "west")
+
+        await eventually(lambda: mirrors(lab["west"]) == set())
+        await eventually(lambda: not held(lab))
+
+
 async def test_a_listing_without_most_mirrors_is_held_too(join: Join) -> None:
     """Both were away, and the watcher comes back with the kubeconfig of another, empty cluster."""
     async with join("east", "west") as lab:
