@@ -81,6 +81,7 @@ class ClusterAnnounced(Message, frozen=True, kw_only=True, tag="cluster.announce
         uid: UID of the cluster's kube-system namespace: tells apart two clusters with one id.
         service_cidrs: Canonical ranges of cluster IPs.
         pod_cidrs: Canonical ranges of pods.
+        tunnel_cidrs: Canonical ranges of the addresses that its nodes have inside the tunnels.
         peering: How its nodes peer.
         version: Version of the watcher.
         lease_s: The lease is out when no such message came for this many seconds.
@@ -91,6 +92,7 @@ class ClusterAnnounced(Message, frozen=True, kw_only=True, tag="cluster.announce
     uid: str = ""
     service_cidrs: tuple[str, ...] = ()
     pod_cidrs: tuple[str, ...] = ()
+    tunnel_cidrs: tuple[str, ...] = ()
     peering: Literal["none", "kilo", "wireguard"] = "none"
     version: str = ""
     lease_s: float = 10.0
@@ -110,6 +112,8 @@ class NodeAnnounced(Message, frozen=True, kw_only=True, tag="node.announced.v1")
     Attributes:
         public_key: WireGuard public key, base64 of 32 bytes; identifies the peer.
         endpoint: "host:port" reachable from the other clusters; None for a roaming peer.
+        endpoint_ip: What the host of `endpoint` resolves to in its own cluster, where it is a DNS
+            name; None if it is none, or does not resolve.
         pod_cidrs: Canonical ranges of the pods on this node, in Kubernetes' order.
         private_ip: Address inside its location, without mask; None if it has none.
         tunnel_ip: Address in the tunnel network with that network's mask; None if unknown.
@@ -118,10 +122,13 @@ class NodeAnnounced(Message, frozen=True, kw_only=True, tag="node.announced.v1")
         granularity: Kilo's "location" or "full"; empty where Kilo says neither.
         persistent_keepalive: Seconds between keepalives; 0 turns them off.
         peering: Whose facts these are.
+        ready: Whether its agent was heard lately; one that was not is announced for a while, and
+            its facts are the last that were known.
     """
 
     public_key: PublicKey
     endpoint: str | None = None
+    endpoint_ip: str | None = None
     pod_cidrs: tuple[str, ...] = ()
     private_ip: str | None = None
     tunnel_ip: str | None = None
@@ -130,6 +137,7 @@ class NodeAnnounced(Message, frozen=True, kw_only=True, tag="node.announced.v1")
     granularity: Literal["", "location", "full"] = ""
     persistent_keepalive: Seconds = 0
     peering: Literal["kilo", "wireguard"] = "kilo"
+    ready: bool = True
 
 
 class NodeWithdrawn(Message, frozen=True, kw_only=True, tag="node.withdrawn.v1"):
@@ -221,11 +229,15 @@ class Feedback(msgspec.Struct, frozen=True, kw_only=True):
             a cluster's own message: the stream holds something else than its digests say, even
             after a replay, so the exporting cluster should compare.
         seconds: From its delivery to the last write, by the importing cluster's clock.
+        reason: Why it was refused: one CamelCase word; empty if it was not.
+        message: The same in one sentence for people.
     """
 
     event_id: str
     outcome: Literal["applied", "refused", "mismatched"]
     seconds: float
+    reason: str = ""
+    message: str = ""
 
 
 AnyMessage = (

@@ -1,6 +1,7 @@
 """Subjects of the bus: the only place where names become tokens and tokens become names. Pure.
 
-`heliograph.v1.<cluster>.<kind>[.<namespace>].<name>`. The publishing cluster is taken from the
+`heliograph.v1.<cluster>.<kind>[.<namespace>].<name>`; a refusal that is about no namespaced thing
+has `_` in the namespace's place. The publishing cluster is taken from the
 subject, which the bus's permissions guard, and never from a payload.
 """
 
@@ -20,6 +21,7 @@ VERSION: Final = "v1"
 _ROOT: Final = f"heliograph.{VERSION}"
 _FEEDBACK_ROOT: Final = f"heliograph.feedback.{VERSION}"
 STREAM_PREFIX: Final = "HELIOGRAPH_"
+_NO_NAMESPACE: Final = "_"  # no escaped name is this
 
 
 class Kind(enum.StrEnum):
@@ -52,7 +54,8 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Attributes:
         cluster: The publishing cluster.
         kind: What the message is about.
-        namespace: Kubernetes namespace; empty for the kinds without.
+        namespace: Kubernetes namespace; empty for the kinds without, and for refusals of
+            something that has none (a cluster, a node).
         name: Kubernetes name, dots included.
     """
 
@@ -64,8 +67,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @override
     def __str__(self) -> str:
         """Return the NATS form."""
-        parts = (self.namespace, self.name) if self.kind.namespaced else (self.name,)
-        return ".".join((_ROOT, self.cluster, self.kind, *map(escape, parts)))
+        return ".".join((_ROOT, self.cluster, self.kind, *_tokens(self)))
 
 
 def escape(name: str) -> str:
@@ -93,12 +95,13 @@ def parse_subject(text: str) -> Subject:
     if len(tokens) < 5 or ".".join(tokens[:2]) != _ROOT:  # noqa: PLR2004 - root, cluster, kind, name
         raise MalformedSubject(text, f"it does not begin with {_ROOT}.<cluster>.<kind>.")
     cluster, kind = tokens[2], _kind(text, tokens[3])
-    names = [unescape(token) for token in tokens[4:]]
+    names = _names(kind, tokens[4:])
     if not is_dns_label(cluster):
         raise MalformedSubject(text, "its cluster is no DNS label")
     if len(names) != (2 if kind.namespaced else 1):
         raise MalformedSubject(text, f"a {kind} has another count of tokens")
-    if not all(map(is_dns_subdomain, names)):
+    unnamed = tokens[4] == _NO_NAMESPACE and kind is Kind.REFUSAL
+    if not all(map(is_dns_subdomain, names[1:] if unnamed else names)):
         raise MalformedSubject(text, "it holds a token that is no Kubernetes name")
     namespace = sys.intern(names[0]) if kind.namespaced else ""  # tables keep it, many times
     if namespace and not is_dns_label(namespace):
@@ -133,14 +136,29 @@ def all_clusters_filter(kind: Kind) -> str:
 
 def feedback_subject(importing: ClusterId, exported: Subject) -> str:
     """Return where the importing cluster tells that it carried `exported` out (never stored)."""
-    parts = (exported.namespace, exported.name) if exported.kind.namespaced else (exported.name,)
-    tail = ".".join((exported.kind, *map(escape, parts)))
+    tail = ".".join((exported.kind, *_tokens(exported)))
     return f"{_FEEDBACK_ROOT}.{importing}.{exported.cluster}.{tail}"
 
 
 def feedback_filter(exporting: ClusterId) -> str:
     """Return the filter for all feedback to what `exporting` published."""
     return f"{_FEEDBACK_ROOT}.*.{exporting}.>"
+
+
+def _tokens(subject: Subject) -> tuple[str, ...]:
+    """Return what follows the kind."""
+    if not subject.kind.namespaced:
+        return (escape(subject.name),)
+    if subject.kind is Kind.REFUSAL and not subject.namespace:
+        return (_NO_NAMESPACE, escape(subject.name))
+    return (escape(subject.namespace), escape(subject.name))
+
+
+def _names(kind: Kind, tokens: list[str]) -> list[str]:
+    """Return the names that the tokens after the kind stand for."""
+    if kind is Kind.REFUSAL and tokens[0] == _NO_NAMESPACE:
+        return ["", *map(unescape, tokens[1:])]
+    return [unescape(token) for token in tokens]
 
 
 def _kind(subject: str, token: str) -> Kind:

@@ -31,11 +31,11 @@ from heliograph.kube.objects import CONFIG_MAPS, ConfigMap, ObjectMeta
 from heliograph.membership.configmap import follow
 from heliograph.membership.record import NAME, Membership
 from heliograph.metrics import Metrics
+from heliograph.ranges import join_ranges
 from heliograph.telemetry import Telemetry
 from services.watcher.announce import Announcement, NotExported, announce_service
 from services.watcher.feedback import RoundTrips
 from services.watcher.identity import claim_id, cluster_uid
-from services.watcher.nodes import join_ranges
 from services.watcher.refusals import Refusals
 from services.watcher.settings import WatcherSettings
 from services.watcher.table import NodeName, ServiceKey

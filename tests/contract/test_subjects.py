@@ -39,6 +39,14 @@ WRITTEN = {
         Subject(cluster=EAST, kind=Kind.ENDPOINTS, namespace="shop", name="cart-x.1"),
         "endpoints.shop.cart-x_1",
     ),
+    "refusal of a Service": (
+        Subject(cluster=EAST, kind=Kind.REFUSAL, namespace="shop", name="west.cart"),
+        "refusal.shop.west_cart",
+    ),
+    "refusal of a node": (
+        Subject(cluster=EAST, kind=Kind.REFUSAL, name="west.n1"),
+        "refusal._.west_n1",
+    ),
 }
 FOREIGN = {
     "nothing": "",
@@ -53,6 +61,8 @@ FOREIGN = {
     "cluster with an underscore": "heliograph.v1.ea_st.node.n1",
     "empty name": "heliograph.v1.east.node.",
     "empty namespace": "heliograph.v1.east.service..cart",
+    "a service without namespace": "heliograph.v1.east.service._.cart",
+    "a refusal without name": "heliograph.v1.east.refusal._.",
     "wildcard": "heliograph.v1.east.node.*",
     "name with a slash": "heliograph.v1.east.node.a/b",
     "underscores running": "heliograph.v1.east.node.a__b",
