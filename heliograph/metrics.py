@@ -18,6 +18,7 @@ class Metrics:
     """The metrics of one program of one cluster.
 
     Attributes:
+        program: Name of the program.
         registry: Holds them all, for exposition.
         propagation: Seconds from a change seen in the exporting cluster to its last write here;
             compares two machines' clocks.
@@ -33,6 +34,7 @@ class Metrics:
     """
 
     def __init__(self, program: str, cluster: str) -> None:
+        self.program = program
         self.registry = CollectorRegistry()
         self._gauge("program_info", "Always 1.", "program", "cluster").labels(program, cluster).set(
             1

@@ -18,11 +18,11 @@ import msgspec
 from heliograph import logs, program, telemetry
 from heliograph.bench.stage import NAMESPACE
 from heliograph.bus import Connection, ConnectionSettings, connect
+from heliograph.imports.consume import ImportBus
 from heliograph.kube.client import KubeClient, Selection
 from heliograph.kube.kubeconfig import Kubeconfig
 from heliograph.kube.objects import ENDPOINT_SLICES, SERVICES
 from heliograph.metrics import Metrics
-from services.reflector.consume import ImportBus
 from services.reflector.reflector import Reflector
 from services.reflector.settings import ReflectorSettings
 from services.watcher.settings import WatcherSettings

@@ -14,10 +14,10 @@ import msgspec
 from heliograph import telemetry
 from heliograph.bus import ConnectionSettings, EmbeddedServer, ServerSettings
 from heliograph.contract.names import ClusterId
+from heliograph.imports.consume import ImportBus
 from heliograph.kube.kubeconfig import Kubeconfig
 from heliograph.metrics import Metrics
 from heliograph.run.programs import bus, cluster
-from services.reflector.consume import ImportBus
 from services.reflector.reflector import Reflector
 from services.reflector.rights import rights as reflector_rights
 from services.reflector.settings import ReflectorSettings

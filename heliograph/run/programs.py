@@ -15,6 +15,7 @@ from heliograph import telemetry
 from heliograph.bus import BusUnreachable, Connection, ConnectionSettings, connect
 from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.errors import HeliographError, InputError
+from heliograph.imports.consume import ImportBus
 from heliograph.kube.client import KubeClient
 from heliograph.kube.kubeconfig import Kubeconfig
 from heliograph.kube.rights import Right, require
@@ -23,7 +24,6 @@ from heliograph.run.settings import ProgramSettings
 from heliograph.run.streams import keep_streams
 from heliograph.web import Served, serve
 from services.reflector import preview as reflector_preview
-from services.reflector.consume import ImportBus
 from services.reflector.reflector import Reflector
 from services.reflector.rights import rights as reflector_rights
 from services.reflector.settings import ReflectorSettings

@@ -8,15 +8,15 @@ from typing import Final
 
 from heliograph.bus import Connection
 from heliograph.contract.names import ClusterId, parse_cluster_id
+from heliograph.imports.consume import Discovery, ImportBus, Importer, Told
 from heliograph.kube.client import KubeClient
 from heliograph.kube.objects import KubeObject, ObjectMeta
 from heliograph.membership.configmap import current
 from heliograph.metrics import Metrics
-from services.reflector.consume import Discovery, ImportBus, Importer, Told
 from services.reflector.operations import Operation
 from services.reflector.picture import Picture
 from services.reflector.settings import ReflectorSettings
-from services.reflector.table import ServiceKey
+from services.reflector.table import ImportTable, ServiceKey
 from services.reflector.watch import OwnWatch
 
 _LOOK_S: Final = 0.02
@@ -45,16 +45,17 @@ async def preview(
         def found(connection: Connection, cluster: ClusterId) -> None:
             if cluster == importing or not picture.listed(cluster):
                 return
+            left_at = picture.membership.departed.get(cluster)
+            table = picture.exports[cluster] = ImportTable(cluster, left_at=left_at)
             importer = Importer(
                 connection,
                 cluster,
+                table,
                 metrics=Metrics("preview", importing),
                 told=Told(
                     touched=lambda *_: None, completed=lambda _: None, mismatched=_tell_nobody
                 ),
-                left_at=picture.membership.departed.get(cluster),
             )
-            picture.exports[cluster] = importer.table
             running.append(tasks.create_task(importer.run()))
 
         running += [tasks.create_task(Discovery(bus, found=found).run()) for bus in buses]

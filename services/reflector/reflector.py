@@ -13,13 +13,13 @@ from heliograph.bus import Connection
 from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.contract.subjects import Kind
 from heliograph.errors import HeliographError, RetryableError
+from heliograph.imports.consume import Cause, Discovery, Found, ImportBus, Importer, Told
 from heliograph.kube.client import KubeClient
 from heliograph.kube.errors import AlreadyExists, Busy, Forbidden, Invalid, Unauthorized
 from heliograph.membership.record import Membership
 from heliograph.metrics import Metrics
 from heliograph.telemetry import Telemetry
 from services.reflector.apply import STALE, Applier
-from services.reflector.consume import Cause, Discovery, Found, ImportBus, Importer, Told
 from services.reflector.holding import Holding
 from services.reflector.members import Members
 from services.reflector.namespaces import NamespaceSweeper
@@ -28,7 +28,7 @@ from services.reflector.picture import Picture
 from services.reflector.queue import Queue, Urgency
 from services.reflector.refusals import RefusalBoard
 from services.reflector.settings import ReflectorSettings
-from services.reflector.table import ServiceKey
+from services.reflector.table import ImportTable, ServiceKey
 from services.reflector.waiting import Waiting
 from services.reflector.watch import OwnWatch
 
@@ -82,7 +82,7 @@ class Reflector:
         self._picture = Picture(self._importing, settings)
         self._queue = Queue()
         self._progress = asyncio.Event()
-        self._importers: dict[ClusterId, Importer] = {}
+        self._importers: set[ClusterId] = set()
         self._waiting = Waiting(self._importing, telemetry, metrics)
         self._refusals = RefusalBoard(
             self._importing, home, client, telemetry=telemetry, metrics=metrics
@@ -161,9 +161,12 @@ class Reflector:
             known = cluster == self._importing or cluster in self._importers
             if known or not self._picture.listed(cluster):
                 return
+            left_at = self._picture.membership.departed.get(cluster)
+            table = ImportTable(cluster, left_at=left_at)
             importer = Importer(
                 connection,
                 cluster,
+                table,
                 metrics=self._metrics,
                 told=Told(
                     touched=lambda keys, cause: self._on_export(connection, cluster, keys, cause),
@@ -171,10 +174,9 @@ class Reflector:
                     mismatched=lambda cause: self._waiting.complain(connection, cause),
                     departed=self._on_departure,
                 ),
-                left_at=self._picture.membership.departed.get(cluster),
             )
-            self._importers[cluster] = importer
-            self._picture.exports[cluster] = importer.table
+            self._importers.add(cluster)
+            self._picture.exports[cluster] = table
             tasks.create_task(importer.run())
 
         return start

@@ -1,8 +1,7 @@
 """What one exporting cluster exports, folded from its messages. Pure.
 
-Everything is rebuilt from the replay of the stream; nothing is removed without evidence: a
-withdrawal, or a replay whose digest the exporting cluster confirms. So an empty, half-filled or
-lost stream removes nothing.
+Nothing is removed without evidence: a withdrawal, or a replay whose digest the exporting cluster
+confirms.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Final
 import msgspec
 from typing_extensions import override
 
-from heliograph.contract.digest import LiveSet, fingerprint
+from heliograph.contract.digest import fingerprint
 from heliograph.contract.messages import (
     AnyMessage,
     ClusterAnnounced,
@@ -26,12 +25,10 @@ from heliograph.contract.messages import (
 )
 from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import Kind, Subject
-from heliograph.errors import RetryableError
+from heliograph.imports.table import Table
 
 KINDS: Final = (Kind.SERVICE, Kind.ENDPOINTS)
 """What the reflector consumes beside the cluster's own message."""
-
-_MISMATCHES_TO_DOUBT: Final = 2
 
 
 class ServiceKey(msgspec.Struct, frozen=True, gc=False, order=True):
@@ -73,36 +70,15 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
     whole: bool = True
 
 
-class StaleEpoch(RetryableError):
-    """A message of an earlier incarnation of the exporting cluster's watcher."""
+class ImportTable(Table[ServiceKey]):
+    """The exports of one cluster."""
 
-    def __init__(self, cluster: ClusterId, epoch: int, newest: int) -> None:
-        super().__init__(
-            f"a message of incarnation {epoch} of cluster {cluster}'s watcher came after one of "
-            f"{newest}, and is passed over; do two watchers run for that cluster?"
-        )
+    kinds = KINDS
 
-
-class ImportTable:
-    """The exports of one cluster.
-
-    Attributes:
-        cluster: The exporting cluster.
-        announced: Its own message; None until one came.
-        left_at: Epoch at which the cluster said that it left the ClusterSet; None while it has
-            not. Nothing that it published before counts, wherever it comes from.
-    """
-
+    @override
     def __init__(self, cluster: ClusterId, *, left_at: int | None = None) -> None:
-        self.cluster = cluster
-        self.announced: ClusterAnnounced | None = None
-        self.left_at = left_at
-        self._confirmed = False
+        super().__init__(cluster, left_at=left_at)
         self._forget()
-        self._replaying = True
-        self._candidate: ClusterAnnounced | None = None
-        self._mismatches = 0
-        self._epoch = 0
 
     def _forget(self) -> None:
         """Know no export."""
@@ -111,18 +87,7 @@ class ImportTable:
         self._service_of_slice: dict[tuple[str, str], ServiceKey] = {}
         self._withdrawn: dict[ServiceKey, int] = {}  # by which incarnation of the publisher
         self._unreadable: set[ServiceKey] = set()
-        self._live: dict[Kind, LiveSet[ServiceKey]] = {kind: LiveSet() for kind in KINDS}
         self._unconfirmed: set[Subject] = set()
-
-    @property
-    def complete(self) -> bool:
-        """Whether what is absent is not exported, by a whole replay that a digest confirmed."""
-        return self._confirmed or self.left_at is not None
-
-    @property
-    def doubtful(self) -> bool:
-        """Whether two digests running did not match: the stream must be replayed."""
-        return self._mismatches >= _MISMATCHES_TO_DOUBT
 
     def keys(self) -> Iterator[ServiceKey]:
         """Yield all Services that this cluster exports."""
@@ -136,6 +101,7 @@ class ImportTable:
         return key in self._services
 
     @property
+    @override
     def size(self) -> int:
         """How many Services the cluster exports."""
         return len(self._services)
@@ -163,25 +129,24 @@ class ImportTable:
             whole=self.complete or service.endpoints == "cluster-ip",
         )
 
+    @override
     def begin_replay(self) -> None:
         """A replay of the whole stream begins: what it does not bring may be gone."""
         self._unconfirmed = self._known_subjects()
-        self._live = {kind: LiveSet() for kind in KINDS}
         self._unreadable = set()
-        self._replaying, self._candidate = True, None
-        self._mismatches = 0
-        self._confirmed = False
-        self._epoch = 0
+        self.evidence.begin_replay()
 
+    @override
     def end_replay(self) -> set[ServiceKey]:
         """The replay is over; return what it showed to be gone.
 
         Withdrawals by the newest incarnation count, and all else that a digest confirms.
         """
-        self._replaying = False
+        confirmed = self.evidence.end_replay()
         withdrawn = set(filter(self._has_last_word, self._withdrawn))
-        return withdrawn | (self._confirm(self._candidate) if self._candidate else set())
+        return withdrawn | (self._drop_unconfirmed() if confirmed else set())
 
+    @override
     def fold(
         self, subject: Subject, message: AnyMessage, payload: bytes, epoch: int
     ) -> set[ServiceKey]:
@@ -190,19 +155,17 @@ class ImportTable:
         Raises:
             StaleEpoch: A newer incarnation of the publisher has spoken already.
         """
-        if self._precedes_departure(epoch, message):
+        if not self.evidence.heeds(epoch, message):
             return set()
-        self._refuse_stale(epoch)
-        self._epoch = epoch
         if isinstance(message, ClusterWithdrawn):
             return self._fold_departure(epoch)
         if isinstance(message, ClusterAnnounced):
-            self._fold_return()
             return self._fold_cluster(message)
         live = not isinstance(message, ServiceWithdrawn | EndpointsWithdrawn)
         self._count(subject, payload if live else None)
         return self._fold_export(subject, message)
 
+    @override
     def fold_unreadable(self, subject: Subject, payload: bytes, epoch: int) -> None:
         """Take a message that this version cannot read: what it is about is there, unchanged.
 
@@ -211,9 +174,8 @@ class ImportTable:
         Raises:
             StaleEpoch: A newer incarnation of the publisher has spoken already.
         """
-        if self._precedes_departure(epoch):
+        if not self.evidence.heeds(epoch):
             return
-        self._refuse_stale(epoch)
         if subject.kind in KINDS:
             self._count(subject, payload)
         if subject.kind is Kind.SERVICE:
@@ -227,69 +189,33 @@ class ImportTable:
         A replay brings words of all incarnations, and one that was replaced may have spoken last:
         only the end of the replay tells which is the newest.
         """
-        return not self._replaying and self._withdrawn.get(key) == self._epoch
-
-    def _refuse_stale(self, epoch: int) -> None:
-        if epoch < self._epoch:
-            self._candidate = None  # it stands in the place of something that came after
-            raise StaleEpoch(self.cluster, epoch, self._epoch)
-
-    def _precedes_departure(self, epoch: int, message: AnyMessage | None = None) -> bool:
-        """Tell whether a message was published before the cluster left; so it means nothing now.
-
-        Whoever leaves is a new incarnation, and so is whoever comes back.
-        """
-        if self.left_at is None:
-            return False
-        return epoch < self.left_at or (
-            epoch == self.left_at and isinstance(message, ClusterAnnounced)
-        )
+        return not self.evidence.replaying and self._withdrawn.get(key) == self.evidence.epoch
 
     def _fold_departure(self, epoch: int) -> set[ServiceKey]:
-        """The cluster has left: that is evidence about everything, until a newer incarnation."""
         touched = set(self._services)
         self.announced = None
-        self.left_at = epoch if self.left_at is None else self.left_at
+        self.evidence.depart(epoch)
         self._forget()
         return touched
-
-    def _fold_return(self) -> None:
-        """The cluster is back. A replay brings what was passed over while it was away."""
-        if self.left_at is not None:
-            self.left_at = None
-            self._mismatches = _MISMATCHES_TO_DOUBT
 
     def _fold_cluster(self, message: ClusterAnnounced) -> set[ServiceKey]:
         before, self.announced = self.announced, message
         touched = set(self._services) if _ranges(before) != _ranges(message) else set()
-        if self._replaying:
-            self._candidate = message
-            return touched
-        return touched | self._confirm(message)
+        confirmed = self.evidence.hear(message)
+        return touched | (self._drop_unconfirmed() if confirmed else set())
 
-    def _confirm(self, message: ClusterAnnounced) -> set[ServiceKey]:
-        """Compare digests; when they match, what is still unconfirmed is gone."""
-        if message.digests is None:
-            return set()
-        if any(message.digests.get(kind) != self._live[kind].digest() for kind in KINDS):
-            self._mismatches += 1
-            return set()
-        self._mismatches = 0
-        self._confirmed = True
+    def _drop_unconfirmed(self) -> set[ServiceKey]:
+        """Drop what the replay did not bring, and a digest confirms not to be there."""
         touched = {key for subject in self._unconfirmed for key in self._drop(subject)}
         self._unconfirmed, self._withdrawn = set(), {}
         return touched
 
     def _count(self, subject: Subject, payload: bytes | None) -> None:
         """Take into account that a message is live, or (None) that it is withdrawn."""
-        self._candidate = None
         self._unconfirmed.discard(subject)
-        live = self._live[subject.kind]
         place = ServiceKey(subject.namespace, subject.name)  # shorter than the subject's text
-        if payload is None:
-            live.drop(place)
-        else:
-            live.put(place, fingerprint(str(subject), payload))
+        counted = None if payload is None else fingerprint(str(subject), payload)
+        self.evidence.count(subject.kind, place, counted)
 
     def _fold_export(self, subject: Subject, message: AnyMessage) -> set[ServiceKey]:
         key = ServiceKey(subject.namespace, subject.name)
@@ -301,7 +227,7 @@ class ImportTable:
                 return {key} if self.announced else set()  # the ranges, when known, touch all
             case ServiceWithdrawn():
                 self._services.pop(key, None)
-                self._withdrawn[key] = self._epoch
+                self._withdrawn[key] = self.evidence.epoch
                 self._unreadable.discard(key)
                 return {key}
             case EndpointsExported():

@@ -13,9 +13,9 @@ from heliograph.contract.messages import Feedback, encode_feedback
 from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import feedback_subject
 from heliograph.errors import HeliographError
+from heliograph.imports.consume import Cause
 from heliograph.metrics import Metrics
 from heliograph.telemetry import Span, Telemetry
-from services.reflector.consume import Cause
 from services.reflector.mirror import Refusal
 from services.reflector.table import ServiceKey
 

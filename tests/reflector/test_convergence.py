@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from heliograph.contract.names import ClusterId
+from heliograph.imports.evidence import StaleEpoch
 from heliograph.kube.objects import (
     ENDPOINT_SLICES,
     ENDPOINTS,
@@ -18,7 +19,7 @@ from heliograph.kube.objects import (
     Port,
 )
 from heliograph.marks import MANAGED_BY_LABEL, is_ours
-from services.reflector.table import ServiceKey, StaleEpoch
+from services.reflector.table import ServiceKey
 from tests.support.exporter import ExporterModel, Published
 from tests.support.mirrors import (
     EAST,

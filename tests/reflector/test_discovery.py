@@ -17,7 +17,7 @@ from heliograph.bus import (
     Subscription,
 )
 from heliograph.errors import HeliographError
-from services.reflector.consume import Discovery, ImportBus
+from heliograph.imports.consume import Discovery, ImportBus
 from tests.support.mirrors import EAST, SOUTH
 from tests.support.virtual_time import run_virtually
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from heliograph.bus import Connection
+from heliograph.imports.consume import ImportBus
 from heliograph.kube.client import KubeClient
-from services.reflector.consume import ImportBus
 from services.reflector.preview import preview
 from services.reflector.settings import ReflectorSettings
 from tests.reflector.conftest import Join

@@ -14,7 +14,8 @@ from heliograph.contract.messages import (
     encode,
 )
 from heliograph.contract.subjects import Kind, Subject
-from services.reflector.table import ImportTable, Presence, ServiceKey, StaleEpoch
+from heliograph.imports.evidence import StaleEpoch
+from services.reflector.table import ImportTable, Presence, ServiceKey
 from tests.support.exporter import ExporterModel, fold_all
 from tests.support.mirrors import CLUSTER, EAST, KEY, NEW, PODS, WEB, but, pods
 

@@ -12,8 +12,8 @@ from heliograph.bus import Connection, Disconnected
 from heliograph.contract.messages import Feedback, decode_feedback
 from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import Kind, Subject
+from heliograph.imports.consume import Cause
 from heliograph.metrics import Metrics
-from services.reflector.consume import Cause
 from services.reflector.mirror import Refusal
 from services.reflector.waiting import Waiting
 from tests.support.mirrors import EAST, HERE, KEY, SOUTH

@@ -19,13 +19,13 @@ from heliograph.bus import (
     connect,
 )
 from heliograph.contract.names import ClusterId
+from heliograph.imports.consume import ImportBus
 from heliograph.kube.client import KubeClient
 from heliograph.kube.kubeconfig import Kubeconfig
 from heliograph.lab.access import write_kubeconfig
 from heliograph.lab.memory import JsonObject, MemoryCluster, MemoryClusterSettings
 from heliograph.marks import EXPORT_LABEL, SERVICE_NAME_LABEL
 from heliograph.metrics import Metrics
-from services.reflector.consume import ImportBus
 from services.reflector.reflector import Reflector
 from services.reflector.settings import ReflectorSettings
 from services.watcher.settings import WatcherSettings

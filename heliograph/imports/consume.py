@@ -1,10 +1,11 @@
-"""Reads the streams of the exporting clusters into their tables."""
+"""Reads the streams of other clusters into their tables, and finds those clusters."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing, suppress
+from typing import Final, Generic, TypeVar
 
 import msgspec
 import structlog
@@ -37,15 +38,18 @@ from heliograph.contract.subjects import (
     stream_name,
 )
 from heliograph.errors import HeliographError, RetryableError, TerminalError
+from heliograph.imports.evidence import StaleEpoch
+from heliograph.imports.table import Table
 from heliograph.metrics import Metrics
-from services.reflector.table import KINDS, ImportTable, ServiceKey, StaleEpoch
 
-_DISCOVERY_S = 5.0
+K = TypeVar("K")
+
+_DISCOVERY_S: Final = 5.0
 _log = structlog.get_logger()
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
-    """The message that made a mirror be looked at.
+    """The message that made something be looked at.
 
     Attributes:
         subject: What it is about, and whose it is.
@@ -78,40 +82,35 @@ class ImportBus(msgspec.Struct, frozen=True, kw_only=True):
     clusters: tuple[ClusterId, ...] = ()
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
+class Told(msgspec.Struct, Generic[K], frozen=True, kw_only=True):
     """Who hears what of one exporting cluster.
 
     Attributes:
-        touched: The Services that a message, or (None) the end of a replay, concerns.
-        completed: It has said all that it exports.
+        touched: The things that a message, or (None) the end of a replay, concerns.
+        completed: It has said all that there is.
         mismatched: Its stream, read again, still holds something else than this message says.
         departed: It has left the ClusterSet, at this epoch; or (None) it is back.
     """
 
-    touched: Callable[[set[ServiceKey], Cause | None], None]
+    touched: Callable[[set[K], Cause | None], None]
     completed: Callable[[ClusterId], None]
     mismatched: Callable[[Cause], Awaitable[None]]
     departed: Callable[[ClusterId, int | None], None] = lambda *_: None
 
 
-class Importer:
-    """Reads the stream of one exporting cluster, for ever.
-
-    Attributes:
-        table: What the cluster exports.
-    """
+class Importer(Generic[K]):
+    """Reads the stream of one cluster into a table, for ever."""
 
     def __init__(
         self,
         connection: Connection,
         cluster: ClusterId,
+        table: Table[K],
         *,
         metrics: Metrics,
-        told: Told,
-        left_at: int | None = None,
+        told: Told[K],
     ) -> None:
-        self.table = ImportTable(cluster, left_at=left_at)
-        self._cluster = cluster
+        self._table, self._cluster = table, cluster
         self._metrics = metrics
         self._size = metrics.table.labels(f"exports/{cluster}")
         self._told = told
@@ -121,8 +120,10 @@ class Importer:
             connection,
             ConsumerSettings(
                 stream=stream_name(cluster),
-                filter_subjects=tuple(kind_filter(cluster, k) for k in (Kind.CLUSTER, *KINDS)),
-                name_prefix="reflector",
+                filter_subjects=tuple(
+                    kind_filter(cluster, k) for k in (Kind.CLUSTER, *table.kinds)
+                ),
+                name_prefix=metrics.program,
             ),
         )
 
@@ -132,13 +133,13 @@ class Importer:
             async for event in events:
                 match event:
                     case SnapshotBegun():
-                        self.table.begin_replay()
+                        self._table.begin_replay()
                     case Delivery():
                         self._take(event)
-                        if self.table.doubtful:
+                        if self._table.doubtful:
                             await self._doubt(event)
                     case SnapshotComplete():
-                        self._fold(self.table.end_replay, None)
+                        self._fold(self._table.end_replay, None)
                     case Interrupted():
                         self._metrics.resyncs.labels(self._cluster).inc()
                         _log.info("replaying", exporting=self._cluster, reason=event.reason)
@@ -162,10 +163,10 @@ class Importer:
         try:
             message = decode(subject, delivery.payload)
         except MalformedMessage:
-            self.table.fold_unreadable(subject, delivery.payload, epoch)
+            self._table.fold_unreadable(subject, delivery.payload, epoch)
             raise
         cause = _cause(subject, delivery)
-        self._fold(lambda: self.table.fold(subject, message, delivery.payload, epoch), cause)
+        self._fold(lambda: self._table.fold(subject, message, delivery.payload, epoch), cause)
 
     def _subject(self, delivery: Delivery) -> Subject:
         """Return the subject; whoever may write into this stream speaks for its cluster only."""
@@ -174,19 +175,19 @@ class Importer:
             raise ForeignMessage(f"{subject} is in the stream of cluster {self._cluster}")
         return subject
 
-    def _fold(self, fold: Callable[[], set[ServiceKey]], cause: Cause | None) -> None:
-        complete, left_at = self.table.complete, self.table.left_at
+    def _fold(self, fold: Callable[[], set[K]], cause: Cause | None) -> None:
+        complete, left_at = self._table.complete, self._table.left_at
         touched = fold()
         if touched:
             self._told.touched(touched, cause)
-        if self.table.left_at != left_at:
-            self._told.departed(self._cluster, self.table.left_at)
-        if self.table.complete:
+        if self._table.left_at != left_at:
+            self._told.departed(self._cluster, self._table.left_at)
+        if self._table.complete:
             self._doubts = 0
-        if self.table.complete and not complete:
-            _log.info("replay confirmed", exporting=self._cluster, services=self.table.size)
+        if self._table.complete and not complete:
+            _log.info("replay confirmed", exporting=self._cluster, things=self._table.size)
             self._told.completed(self._cluster)
-        self._size.set(self.table.size)
+        self._size.set(self._table.size)
 
     def _reject(self, error: HeliographError) -> None:
         reason = type(error).__name__
