@@ -24,6 +24,7 @@ from heliograph.kube.objects import (
     T,
 )
 from heliograph.metrics import Metrics
+from heliograph.own.objects import OwnObjects
 from services.reflector.operations import (
     CreateNamespace,
     CreateService,
@@ -36,7 +37,7 @@ from services.reflector.operations import (
     ReplaceSlice,
 )
 from services.reflector.own import OwnCluster
-from services.reflector.own_objects import OwnObjects
+from services.reflector.table import ServiceKey
 
 R = TypeVar("R")
 Verb = Literal["create", "replace"]
@@ -51,7 +52,7 @@ class _Kind(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """A kind of object, and what we know of those in our cluster."""
 
     resource: Resource[T]
-    objects: OwnObjects[T]
+    objects: OwnObjects[ServiceKey, T]
 
 
 class Applier:

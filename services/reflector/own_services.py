@@ -12,7 +12,7 @@ from heliograph.contract.names import ClusterId
 from heliograph.kube.objects import ObjectMeta, Service, key_of
 from heliograph.kube.packed import PackedObjects
 from heliograph.marks import EXPORTING_ANNOTATION, is_ours
-from services.reflector.own_objects import OwnObjects
+from heliograph.own.objects import OwnObjects
 from services.reflector.table import ServiceKey
 
 
@@ -28,7 +28,7 @@ class Foreign(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     metadata: ObjectMeta
 
 
-class OwnServices(OwnObjects[Service]):
+class OwnServices(OwnObjects[ServiceKey, Service]):
     """All Services of the importing cluster, whoever owns them."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from heliograph.marks import (
     SLICE_MANAGER,
     SOURCE_CLUSTER_LABEL,
 )
-from services.reflector.own_objects import OwnObjects
+from heliograph.own.objects import OwnObjects
 from services.reflector.table import ServiceKey
 
 _CONTROLLERS: Final = (
@@ -24,7 +24,7 @@ _CONTROLLERS: Final = (
 )
 
 
-class OwnSlices(OwnObjects[EndpointSlice]):
+class OwnSlices(OwnObjects[ServiceKey, EndpointSlice]):
     """The slices that are ours, that were adopted, or that controllers left on our mirrors.
 
     One that lost its Service's name is kept under the empty name, where nothing is wanted.

@@ -5,20 +5,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import Generic
+from typing import Generic, TypeVar
 
 from heliograph.kube.objects import ObjectMeta, T
-from services.reflector.expectations import Expectations, Request
-from services.reflector.table import ServiceKey
+from heliograph.own.expectations import Expectations, Request
+
+K = TypeVar("K")
 
 
-class OwnObjects(ABC, Generic[T]):
-    """The objects of one kind; every method returns the mirrors that its news touches."""
+class OwnObjects(ABC, Generic[K, T]):
+    """The objects of one kind; every method returns the things `K` that its news touches."""
 
     def __init__(self) -> None:
         self._expectations = Expectations()
 
-    def list(self, objects: Iterable[T]) -> set[ServiceKey]:
+    def list(self, objects: Iterable[T]) -> set[K]:
         """Take a complete listing."""
         self._expectations.relisted()
         touched = self._clear()
@@ -26,13 +27,13 @@ class OwnObjects(ABC, Generic[T]):
             touched |= self._store(obj)
         return touched
 
-    def put(self, obj: T) -> set[ServiceKey]:
+    def put(self, obj: T) -> set[K]:
         """Take a new or changed object."""
         if not self._expectations.is_news(obj.metadata, deletion=False):
             return set()
         return self._store(obj)
 
-    def drop(self, obj: T) -> set[ServiceKey]:
+    def drop(self, obj: T) -> set[K]:
         """Take the deletion of an object, or that it is none of those watched any more."""
         if not self._expectations.is_news(obj.metadata, deletion=True):
             return set()
@@ -69,13 +70,13 @@ class OwnObjects(ABC, Generic[T]):
             self._forget(request.metadata)
 
     @abstractmethod
-    def _store(self, obj: T) -> set[ServiceKey]:
+    def _store(self, obj: T) -> set[K]:
         """Know an object."""
 
     @abstractmethod
-    def _forget(self, metadata: ObjectMeta) -> set[ServiceKey]:
+    def _forget(self, metadata: ObjectMeta) -> set[K]:
         """Know an object no more."""
 
     @abstractmethod
-    def _clear(self) -> set[ServiceKey]:
+    def _clear(self) -> set[K]:
         """Know nothing; return everything that was known."""
