@@ -69,7 +69,7 @@ class Announcer:
         self._connection, self._on_sent = connection, on_sent
         self._telemetry = telemetry
         self._metrics = metrics
-        self._cluster, self._kinds = reading.cluster, reading.kinds
+        self._cluster, self._kinds, self._owned = reading.cluster, reading.kinds, reading.owned
         self._stream = StreamTable(reading.kinds)
         self._stream.reset(reading.live)
         self._things = SubjectsByThing()
@@ -99,7 +99,8 @@ class Announcer:
     async def compare(self) -> None:
         """Read what the stream holds, with nothing in flight; then announce everything again."""
         async with self.publisher.quiet():
-            reading = await read_stream(self._connection, self._cluster, self._kinds)
+            where = self._connection, self._cluster
+            reading = await read_stream(*where, self._kinds, self._owned)
             self._stream.reset(reading.live)
 
     async def renew_lease(self, message: ClusterAnnounced | ClusterWithdrawn) -> bool:

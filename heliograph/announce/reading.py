@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 
 import msgspec
@@ -23,12 +23,16 @@ from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import (
     Kind,
     MalformedSubject,
+    Subject,
     kind_filter,
     parse_subject,
     stream_name,
 )
 
 _log = structlog.get_logger()
+
+
+Owned = Callable[[Subject], bool]
 
 
 class StreamReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,16 +43,22 @@ class StreamReading(msgspec.Struct, frozen=True, kw_only=True):
         kinds: Which kinds were read.
         live: Payloads of the live messages by subject.
         newest_epoch: Highest epoch among all messages; 0 if there are none.
+        owned: Tells which subjects of these kinds belong to the reader: two programs of a cluster
+            may publish messages of one kind.
     """
 
     cluster: ClusterId
     kinds: tuple[Kind, ...]
     live: Mapping[str, bytes]
     newest_epoch: int
+    owned: Owned = lambda _: True
 
 
 async def read_stream(
-    connection: Connection, cluster: ClusterId, kinds: Iterable[Kind]
+    connection: Connection,
+    cluster: ClusterId,
+    kinds: Iterable[Kind],
+    owned: Owned = lambda _: True,
 ) -> StreamReading:
     """Return what the cluster's stream holds; waits until it exists and can be read whole."""
     wanted = tuple(kinds)
@@ -66,19 +76,19 @@ async def read_stream(
                     live, epoch = {}, 0
                 case Delivery():
                     epoch = max(epoch, epoch_of(event.headers) or 0)
-                    if _is_live(event.subject, event.payload):
+                    if _is_live(event.subject, event.payload, owned):
                         live[event.subject] = event.payload
                 case SnapshotComplete():
                     break
                 case Interrupted():
                     _log.info("reading the stream again", cluster=cluster, reason=event.reason)
-    return StreamReading(cluster=cluster, kinds=wanted, live=live, newest_epoch=epoch)
+    return StreamReading(cluster=cluster, kinds=wanted, live=live, newest_epoch=epoch, owned=owned)
 
 
-def _is_live(text: str, payload: bytes) -> bool:
+def _is_live(text: str, payload: bytes, owned: Owned) -> bool:
     """Tell whether a message is state of ours; one that cannot be read is, so it is replaced."""
     try:
-        parse_subject(text)
+        subject = parse_subject(text)
     except MalformedSubject:
         return False
-    return not is_withdrawn(payload)
+    return owned(subject) and not is_withdrawn(payload)

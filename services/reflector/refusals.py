@@ -100,7 +100,12 @@ class RefusalBoard:
         """
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._recorder.run())
-            reading = await read_stream(self._home, self._importing, (Kind.REFUSAL,))
+            reading = await read_stream(
+                self._home,
+                self._importing,
+                (Kind.REFUSAL,),
+                lambda subject: bool(subject.namespace),
+            )
             announcer = self._announcer = Announcer(
                 self._home,
                 reading,

@@ -158,6 +158,17 @@ async def test_reading_leaves_out_what_is_not_wanted(connection: Connection) -> 
         assert reading.newest_epoch == announced.announcer.publisher.epoch
 
 
+async def test_reading_leaves_out_what_another_program_owns(connection: Connection) -> None:
+    """Two programs may publish messages of one kind: each keeps its own part only."""
+    async with announcing(connection) as announced:
+        await announced.announce("cart", {CART: READY, PAY: READY})
+
+        reading = await read_stream(connection, EAST, KINDS, lambda one: one.name == "pay")
+
+        assert reading.live == {str(PAY): encode(READY)}
+        assert reading.newest_epoch == announced.announcer.publisher.epoch
+
+
 async def test_reading_waits_for_the_stream(server: EmbeddedServer) -> None:
     """A stream that does not exist yet is waited for, not taken for an empty one."""
     async with connected(server.url) as connection, asyncio.TaskGroup() as tasks:
