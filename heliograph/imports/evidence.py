@@ -83,6 +83,8 @@ class Evidence(Generic[K]):
     def heeds(self, epoch: int, message: AnyMessage | None = None) -> bool:
         """Tell whether a message counts; None is one that cannot be read.
 
+        What cannot be read makes nothing else stale: it may not be of the publisher at all.
+
         Raises:
             StaleEpoch: A newer incarnation of the publisher has spoken already.
         """
@@ -91,7 +93,8 @@ class Evidence(Generic[K]):
         if epoch < self.epoch:
             self._candidate = None  # it stands in the place of something that came after
             raise StaleEpoch(self._cluster, epoch, self.epoch)
-        self.epoch = epoch
+        if message is not None:
+            self.epoch = epoch
         return True
 
     def count(self, kind: Kind, place: K, fingerprint: int | None) -> None:
