@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 
+from heliograph.admission.policy import PRIVATE_RANGES
 from heliograph.membership.record import NAMESPACE
-
-PRIVATE_RANGES: Final = (
-    *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"),  # RFC 1918
-    "100.64.0.0/10",  # RFC 6598
-    "fc00::/7",  # RFC 4193
-)
 
 
 class ReflectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

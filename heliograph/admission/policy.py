@@ -1,0 +1,66 @@
+"""Which addresses an importing cluster takes from others at all. Pure.
+
+A stolen or hostile cluster may say anything about itself; it must not become able to draw traffic
+to addresses that are not its own.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+
+from heliograph.admission.spans import (
+    IPV6,
+    covers,
+    holds,
+    network_of,
+    span_of,
+    spans_of,
+    touches,
+)
+
+PRIVATE_RANGES: Final = (
+    *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"),  # RFC 1918
+    "100.64.0.0/10",  # RFC 6598
+    "fc00::/7",  # RFC 4193
+)
+
+SPECIAL_RANGES: Final = (
+    *("0.0.0.0/32", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4"),
+    *("::/128", "::1/128", "fe80::/10", "ff00::/8"),
+)
+"""Unspecified, loopback, link-local, multicast (RFC 6890, RFC 4291): never admitted."""
+
+_SPECIAL: Final = spans_of(SPECIAL_RANGES)
+
+
+class RangePolicy:
+    """The admitted ranges of one importing cluster."""
+
+    def __init__(self, admitted: tuple[str, ...]) -> None:
+        """Prepare; a range that cannot be read admits nothing."""
+        self._admitted = spans_of(admitted)
+
+    def admits_address(self, address: str, declared: tuple[str, ...]) -> bool:
+        """Tell whether the address lies in a range that its cluster declared and we admit."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        try:
+            packed = socket.inet_pton(family, address)
+        except OSError:
+            return False
+        number = int.from_bytes(packed)
+        if family == socket.AF_INET6:
+            number += IPV6
+        return (
+            holds(spans_of(declared), number)
+            and holds(self._admitted, number)
+            and not holds(_SPECIAL, number)
+        )
+
+    def admits_range(self, cidr: str) -> bool:
+        """Tell whether we admit every address of a range; so never a default route."""
+        network = network_of(cidr)
+        if network is None:
+            return False
+        span = span_of(network)
+        return covers(self._admitted, (span,)) and not touches(_SPECIAL, span)
