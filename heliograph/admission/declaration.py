@@ -57,7 +57,9 @@ class Overlap(msgspec.Struct, frozen=True, kw_only=True):
         use: What its range is for.
         with_cluster: The cluster that has the addresses already.
         with_cidr: That one's range.
-        with_use: What that range is for.
+        with_use: What that range is for; None of a cluster that is away, as only its record is
+            known.
+        since: When that one's ranges were admitted; None if they are the importing cluster's own.
     """
 
     refused: ClusterId
@@ -65,7 +67,8 @@ class Overlap(msgspec.Struct, frozen=True, kw_only=True):
     use: Use
     with_cluster: ClusterId
     with_cidr: str
-    with_use: Use
+    with_use: Use | None
+    since: Timestamp | None = None
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
