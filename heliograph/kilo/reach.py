@@ -1,0 +1,62 @@
+"""Where a node and its pods are reached: what its mesh and its Peer need, parsed once. Pure."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import msgspec
+
+from heliograph.contract.messages import NodeAnnounced
+from heliograph.kilo.addresses import IPAddress, host_cidr, parse_address, parse_cidr
+from heliograph.kilo.facts import parse_endpoint, parse_public_key
+
+_NODES_KEPT = 16384
+"""As many as the largest ClusterSets have; each change of one node parses that node only."""
+
+
+class Reach(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A node that is fit to be a peer.
+
+    Attributes:
+        host: Of its endpoint: an address in canonical form, or a DNS name.
+        port: Of its endpoint.
+        address: The host as address; None where it is a name.
+        resolved: What a name resolves to in the node's own cluster; None if that is unknown, and
+            where the host is an address.
+        pod_cidr: The first range of its pods; Kilo routes no other one.
+        private_cidr: Its private IP as /32 or /128; None if it has none.
+        tunnel_cidr: The Kilo subnet as this node states it; None if it does not.
+    """
+
+    host: str
+    port: int
+    address: IPAddress | None
+    resolved: IPAddress | None
+    pod_cidr: str
+    private_cidr: str | None
+    tunnel_cidr: str | None
+
+
+@lru_cache(maxsize=_NODES_KEPT)
+def reach_of(node: NodeAnnounced) -> Reach | None:
+    """Return where a node is reached; None for one that Kilo would never call ready.
+
+    Ready takes a key, an endpoint and a pod range. All texts come from another cluster: one that
+    does not parse counts as missing.
+    """
+    endpoint = parse_endpoint(node.endpoint or "")
+    pod_cidr = parse_cidr(node.pod_cidrs[0]) if node.pod_cidrs else None
+    if not (endpoint and pod_cidr and parse_public_key(node.public_key)):
+        return None
+    host, _, port = endpoint.rpartition(":")
+    address = parse_address(host.strip("[]"))
+    private_ip = parse_address(node.private_ip or "")
+    return Reach(
+        host=str(address or host),
+        port=int(port),
+        address=address,
+        resolved=None if address else parse_address(node.endpoint_ip or ""),
+        pod_cidr=pod_cidr,
+        private_cidr=host_cidr(private_ip) if private_ip else None,
+        tunnel_cidr=parse_cidr(node.tunnel_ip or ""),
+    )
