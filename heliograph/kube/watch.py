@@ -10,6 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Final, Generic, TypeVar
 
 import aiohttp
@@ -31,8 +32,8 @@ _SERVER_TIMEOUT_S: Final = 300
 INACTIVITY_S: Final = 90.0
 """A watch is dead when it is silent for so long: bookmarks come about once a minute."""
 
-_ABSENT_KIND_S: Final = 300.0
-"""How often a kind that this cluster does not have is looked for again."""
+ABSENT_KIND_S: Final = 300.0
+"""How often to look again for a kind that may be absent, where nobody waits for it."""
 
 _BACKOFF: Final = Backoff(initial_s=0.1, limit_s=5.0)
 _SHORT_LIFE_S: Final = 1.0
@@ -85,6 +86,7 @@ class ListWatch(Generic[T]):
 
     Attributes:
         alive: Whether a watch is open, after a complete listing.
+        absent: Whether the API server did not know the kind when it was asked last.
         heard_at_s: When anything was heard last (time.monotonic()).
     """
 
@@ -95,21 +97,32 @@ class ListWatch(Generic[T]):
         *,
         selection: Selection = EVERYTHING,
         inactivity_s: float = INACTIVITY_S,
-        optional: bool = False,
+        look_again_s: float | None = None,
     ) -> None:
-        """Prepare; `optional` says that the kind may be unknown here: then there are none."""
+        """Prepare.
+
+        Args:
+            client: The cluster.
+            resource: The kind.
+            selection: Which objects of it.
+            inactivity_s: A watch that says nothing for so long is dead.
+            look_again_s: The kind may be unknown here: then there are no objects, and it is looked
+                for again after so many seconds. None for a kind that every cluster has.
+        """
         self._client = client
         self._resource = resource
         self._selection = selection
         self._inactivity_s = inactivity_s
-        self._optional = optional
+        self._look_again_s = look_again_s
         self._object: msgspec.json.Decoder[T] = msgspec.json.Decoder(resource.struct)
         self._version = ""
-        self.alive = False
+        self.alive, self.absent = False, False
         self.heard_at_s = -INACTIVITY_S
 
     async def events(self) -> AsyncIterator[WatchEvent[T]]:
         """Yield a listing, then changes, for ever.
+
+        While a kind is absent, nothing follows its empty listing; when it comes, it is listed.
 
         Raises:
             Unauthorized, Forbidden: The first listing was refused. Later refusals are waited out:
@@ -119,6 +132,9 @@ class ListWatch(Generic[T]):
         while True:
             yield await self._list(patient=patient)  # no name keeps it: it is large
             patient, listed_at = True, time.monotonic()
+            if self.absent:
+                await self._appeared()
+                continue
             try:
                 async for event in self._watch():
                     yield event
@@ -148,17 +164,36 @@ class ListWatch(Generic[T]):
         try:
             listing = await self._client.list(self._resource, self._selection)
         except NotFound:
-            if not self._optional:
+            if self._look_again_s is None:
                 raise
-            self._version = ""
+            self._become(absent=True)
             return Listed(items=(), seen_at_ns=time.time_ns())
+        self._become(absent=False)
         self._version = listing.metadata.resource_version
         return Listed(items=listing.items, seen_at_ns=time.time_ns())
 
+    def _become(self, *, absent: bool) -> None:
+        if absent != self.absent:
+            _log.info("kind is absent" if absent else "kind has come", **self._labels())
+        self.absent = absent
+
+    async def _appeared(self) -> None:
+        """Wait until the API server does not say any more that there is no such kind."""
+        path = self._resource.path(self._selection.namespace)
+        with suppress(HeliographError):  # anything but a 404 is the next listing's matter
+            while True:
+                await asyncio.sleep(self._look_again_s or 0)
+                with suppress(NotFound):
+                    await self._client.get_raw(path, {"limit": "1"})
+                    return
+
     async def _watch(self) -> AsyncIterator[Upserted[T] | Deleted[T]]:
-        """Yield changes; opens the next watch whenever one ends; raises Gone when one is missed."""
+        """Yield changes; opens the next watch whenever one ends.
+
+        Returns when the kind has vanished; raises Gone when a change is missed.
+        """
         failures = 0
-        while self._version:
+        while True:
             opened_at, delay_s = time.monotonic(), 0.0
             try:
                 async for event in self._watch_once():
@@ -167,12 +202,13 @@ class ListWatch(Generic[T]):
             except Gone:
                 raise
             except HeliographError as error:
+                if isinstance(error, NotFound) and self._look_again_s is not None:
+                    return
                 _log.warning("watch failed", error=str(error), **self._labels())
                 delay_s = _asked_for_s(error)
             self.alive = False
             failures = failures + 1 if time.monotonic() - opened_at < _SHORT_LIFE_S else 0
             await asyncio.sleep(max(delay_s, _BACKOFF.delay_s(failures) if failures else 0))
-        await asyncio.sleep(_ABSENT_KIND_S)
 
     async def _watch_once(self) -> AsyncIterator[Upserted[T] | Deleted[T]]:
         params = {

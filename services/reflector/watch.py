@@ -17,7 +17,7 @@ from heliograph.kube.objects import (
     KubeObject,
     T,
 )
-from heliograph.kube.watch import Listed, ListWatch, Upserted, WatchEvent
+from heliograph.kube.watch import ABSENT_KIND_S, Listed, ListWatch, Upserted, WatchEvent
 from heliograph.marks import MANAGED_SELECTOR
 from services.reflector.own import OwnCluster
 from services.reflector.table import ServiceKey
@@ -77,7 +77,7 @@ class OwnWatch:
         self._slices = ListWatch(client, ENDPOINT_SLICES, selection=ours)
         self._endpoints = ListWatch(client, ENDPOINTS, selection=ours)
         self._namespaces = ListWatch(client, NAMESPACES)
-        self._cidrs = ListWatch(client, SERVICE_CIDRS, optional=True)
+        self._cidrs = ListWatch(client, SERVICE_CIDRS, look_again_s=ABSENT_KIND_S)
 
     @property
     def alive(self) -> bool:

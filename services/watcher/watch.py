@@ -21,7 +21,7 @@ from heliograph.kube.objects import (
     ServiceCIDR,
     T,
 )
-from heliograph.kube.watch import Listed, ListWatch, Upserted, WatchEvent
+from heliograph.kube.watch import ABSENT_KIND_S, Listed, ListWatch, Upserted, WatchEvent
 from heliograph.marks import EXPORT_SELECTOR
 from services.watcher.nodes import NodeTable
 from services.watcher.table import NodeName, RangeTable, ServiceKey, ServiceTable
@@ -55,7 +55,7 @@ class ClusterTables:
         self._services = ListWatch(client, SERVICES, selection=Selection(labels=EXPORT_SELECTOR))
         self._slices = ListWatch(client, ENDPOINT_SLICES)
         self._nodes = ListWatch(client, NODES)
-        self._cidrs = ListWatch(client, SERVICE_CIDRS, optional=True)
+        self._cidrs = ListWatch(client, SERVICE_CIDRS, look_again_s=ABSENT_KIND_S)
 
     @property
     def alive(self) -> bool:

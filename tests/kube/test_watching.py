@@ -22,7 +22,7 @@ from heliograph.kube.errors import NotFound, Unauthorized
 from heliograph.kube.objects import NODES, SERVICES, KubeObject, Node, Resource, T
 from heliograph.kube.watch import Deleted, Listed, ListWatch, Upserted, WatchEvent, lines
 from heliograph.lab.access import ClusterAccess
-from heliograph.lab.memory import MemoryCluster
+from heliograph.lab.memory import Kind, MemoryCluster
 from tests.bus.support import eventually
 from tests.support.builders import node, service
 from tests.support.clusters import client_of, memory_cluster, node_json, service_json
@@ -31,6 +31,7 @@ from tests.support.scripted import Handler, answers, json_answer, scripted
 NO_KIND: Resource[KubeObject] = Resource(
     api="/apis/example.com/v1", plural="things", kind="Thing", struct=KubeObject
 )
+THING = {"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "a"}}
 LISTED = '{"metadata":{"resourceVersion":"5"},"items":[]}'
 ADDED = '{"type":"ADDED","object":{"metadata":{"name":"n1","resourceVersion":"6"}}}'
 
@@ -253,22 +254,55 @@ async def test_a_line_that_cannot_be_used(line: str, tmp_path: Path) -> None:
 
 
 async def test_a_kind_that_the_cluster_lacks(client: KubeClient) -> None:
-    """An optional kind has no objects there; any other is an error."""
-    optional = ListWatch(client, NO_KIND, optional=True).events()
-    first = await anext(optional)
+    """Where it may be absent there are no objects of it; elsewhere that is an error."""
+    watch = ListWatch(client, NO_KIND, look_again_s=60)
+    first = await anext(watch.events())
     assert isinstance(first, Listed)
     assert list(first.items) == []
+    assert watch.absent
+    assert not watch.alive
 
     with pytest.raises(NotFound):
         await anext(ListWatch(client, NO_KIND).events())
 
 
-async def test_a_kind_that_comes_later(client: KubeClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An optional kind is looked for again from time to time."""
-    monkeypatch.setattr("heliograph.kube.watch._ABSENT_KIND_S", 0.01)
-    optional = ListWatch(client, NO_KIND, optional=True).events()
-    assert isinstance(await anext(optional), Listed)
-    assert isinstance(await anext(optional), Listed)
+async def test_a_kind_that_comes_later(cluster: MemoryCluster, client: KubeClient) -> None:
+    """It is looked for again and again, without a word until it is there; then it is listed."""
+    follower = Following(ListWatch(client, NO_KIND, look_again_s=0.01))
+    async with alongside(follower.run()):
+        await eventually(lambda: follower.watch.absent)
+        looks = cluster.requests["list", "things"]
+        cluster.register(Kind(group="example.com", name="Thing", plural="things"))
+        cluster.apply(THING)
+        await eventually(lambda: follower.watch.alive)
+
+    assert follower.names == {"a"}
+    assert not follower.watch.absent
+    assert (looks, follower.listings) == (0, 2)
+
+
+async def test_a_kind_that_vanishes(tmp_path: Path) -> None:
+    """When its watch is not served any more, its objects are gone, and it is looked for again."""
+    nowhere = json_answer("404 page not found", 404)
+    listed = json_answer('{"metadata":{"resourceVersion":"5"},"items":[{"metadata":{"name":"a"}}]}')
+    script = answers(listed, nowhere, nowhere, nowhere, listed, listed, json_answer(""))
+    async with scripted(script) as access, client_of(access, tmp_path) as client:
+        follower = Following(ListWatch(client, NO_KIND, look_again_s=0.01))
+        async with alongside(follower.run()):
+            await eventually(lambda: follower.listings == 3)
+
+    listings = [event for event in follower.events if isinstance(event, Listed)]
+    assert [len(listing.items) for listing in listings] == [1, 0, 1]
+
+
+async def test_a_server_that_fails_while_a_kind_is_looked_for(tmp_path: Path) -> None:
+    """Whatever it answers but 404 is no end: the next listing waits it out."""
+    nowhere, broken = json_answer("", 404), json_answer("{}", 500)
+    script = answers(nowhere, broken, broken, json_answer(LISTED), json_answer(ADDED + "\n"))
+    async with scripted(script) as access, client_of(access, tmp_path) as client:
+        follower = Following(ListWatch(client, NO_KIND, look_again_s=0.01))
+        async with alongside(follower.run()):
+            await eventually(lambda: follower.names == {"n1"})
 
 
 async def test_a_watch_can_be_cancelled(client: KubeClient) -> None:
