@@ -41,11 +41,10 @@ async def follow(client: KubeClient, namespace: str) -> AsyncIterator[Membership
 
 
 async def current(client: KubeClient, namespace: str) -> Membership:
-    """Return what is decided now."""
-    try:
-        return read((await client.get(CONFIG_MAPS, namespace, NAME)).data)
-    except NotFound:
-        return Membership()
+    """Return what is decided now; with the same right to list that `follow` needs."""
+    selection = Selection(namespace=namespace, name=NAME)
+    items = (await client.list(CONFIG_MAPS, selection)).items
+    return read(items[0].data) if items else Membership()
 
 
 async def write(client: KubeClient, namespace: str, entries: dict[str, str | None]) -> ConfigMap:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-
 from heliograph.announce.reading import StreamReading, read_stream
 from heliograph.announce.table import StreamTable
 from heliograph.bus import Connection, StreamMissing, stream_info
 from heliograph.contract.messages import Message, encode
 from heliograph.contract.names import ClusterId, parse_cluster_id
-from heliograph.contract.subjects import Kind, Subject, stream_name
+from heliograph.contract.subjects import stream_name
 from heliograph.kube.client import KubeClient
 from heliograph.membership.configmap import current
-from services.watcher.announce import Announcement, NotExported, announce_service
+from services.watcher.offer import Withheld, announcements, listed_tables
 from services.watcher.settings import WatcherSettings
-from services.watcher.watch import ClusterTables
 from services.watcher.watcher import KINDS
 
 
@@ -24,11 +20,7 @@ async def preview(
 ) -> list[str]:
     """Return one line for each message that would be published or withdrawn, or refused."""
     cluster = parse_cluster_id(settings.cluster)
-    tables = ClusterTables(client, node_grace_s=settings.node_grace_s, touched=lambda *_: None)
-    async with asyncio.TaskGroup() as tasks:
-        following = tasks.create_task(tables.follow())
-        await tables.listed.wait()
-        following.cancel()
+    tables = await listed_tables(settings, client)
     reading = await _reading(connection, cluster)
     tables.remember(reading.live)
     stream = StreamTable(KINDS)
@@ -36,34 +28,14 @@ async def preview(
     wanted: dict[str, Message] = {}
     refused: list[str] = []
     left = (await current(client, settings.namespace)).left
-    for result in () if left else _announcements(cluster, tables):
-        if isinstance(result, NotExported):
-            refused.append(f"refuse  {result.message}")
+    for result in () if left else announcements(cluster, tables):
+        if isinstance(result, Withheld):
+            refused.append(f"refuse  {result.why.message}")
         else:
             wanted |= {str(subject): message for subject, message in result.items()}
     publish = [f"publish {s}" for s, m in sorted(wanted.items()) if stream.offer(s, encode(m))]
     withdraw = [f"withdraw {subject}" for subject in sorted(stream.leftovers(wanted))]
     return publish + withdraw + refused
-
-
-def _announcements(
-    cluster: ClusterId, tables: ClusterTables
-) -> Iterator[dict[Subject, Message] | NotExported]:
-    for key in tables.services.keys():  # noqa: SIM118 - no mapping
-        service = tables.services.service(key)
-        if service is None:
-            continue
-        match announce_service(cluster, service, tables.services.slices(key)):
-            case Announcement(messages=messages):
-                yield dict(messages)
-            case NotExported() as refused:
-                yield refused
-            case None:
-                continue
-    for name in tables.nodes.names():
-        announced = tables.nodes.announced(name)
-        if announced is not None:
-            yield {Subject(cluster=cluster, kind=Kind.NODE, name=name): announced}
 
 
 async def _reading(connection: Connection, cluster: ClusterId) -> StreamReading:

@@ -10,7 +10,6 @@ from typing import Final
 
 import structlog
 
-import heliograph
 from heliograph.announce.announcer import Announcer, Origin
 from heliograph.announce.reading import read_stream
 from heliograph.bus import (
@@ -31,11 +30,11 @@ from heliograph.kube.objects import CONFIG_MAPS, ConfigMap, ObjectMeta
 from heliograph.membership.configmap import follow
 from heliograph.membership.record import NAME, Membership
 from heliograph.metrics import Metrics
-from heliograph.ranges import join_ranges
 from heliograph.telemetry import Telemetry
 from services.watcher.announce import Announcement, NotExported, announce_service
 from services.watcher.feedback import RoundTrips
 from services.watcher.identity import claim_id, cluster_uid
+from services.watcher.offer import announce_cluster
 from services.watcher.refusals import Refusals
 from services.watcher.settings import WatcherSettings
 from services.watcher.table import NodeName, ServiceKey
@@ -307,15 +306,7 @@ class Watcher:
     def _cluster_message(self) -> ClusterAnnounced | ClusterWithdrawn:
         if self._membership.left:
             return ClusterWithdrawn()
-        nodes, settings = self._tables.nodes, self._settings
-        return ClusterAnnounced(
-            uid=self._uid,
-            service_cidrs=join_ranges(settings.service_cidrs or self._tables.ranges.cidrs()),
-            pod_cidrs=join_ranges(settings.pod_cidrs) or nodes.pod_cidrs(),
-            peering="kilo" if nodes.names() else "none",
-            version=heliograph.__version__,
-            lease_s=settings.lease_s,
-        )
+        return announce_cluster(self._settings, self._uid, self._tables)
 
     async def _expire_nodes(self) -> None:
         """Withdraw nodes whose agent went silent: no event says that."""
