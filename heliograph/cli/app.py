@@ -17,6 +17,7 @@ from heliograph.cli.benchmarks import bench
 from heliograph.cli.deciding import confirm, forget, leave
 from heliograph.cli.flags import with_flags
 from heliograph.cli.options import OneKubeconfig, in_cluster
+from heliograph.cli.plan import plan
 from heliograph.contract.messages import EndpointsMode
 from heliograph.errors import HeliographError, InputError
 from heliograph.run.settings import ProgramSettings
@@ -216,6 +217,7 @@ def demo(
 for decision in (leave, forget, confirm):
     app.command(decision)
 app.command(bench)
+app.command(plan)
 lab = App(name="lab", help="Clusters to try things on.")
 app.command(lab)
 

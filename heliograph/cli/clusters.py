@@ -9,8 +9,8 @@ from heliograph.errors import InputError
 from heliograph.kube.kubeconfig import Kubeconfig
 
 
-def parse_clusters(texts: Sequence[str]) -> dict[ClusterId, Kubeconfig]:
-    """Return the clusters of "ID=KUBECONFIG[@CONTEXT]", each id once.
+def parse_clusters(texts: Sequence[str], *, flag: str = "--cluster") -> dict[ClusterId, Kubeconfig]:
+    """Return the clusters of "ID=KUBECONFIG[@CONTEXT]", each id once; `flag` is whose they are.
 
     Raises:
         InputError: A text is of another form, an id is none, or two clusters have one id.
@@ -19,15 +19,13 @@ def parse_clusters(texts: Sequence[str]) -> dict[ClusterId, Kubeconfig]:
     for text in texts:
         name, equals, kubeconfig = text.partition("=")
         if not equals or not kubeconfig:
-            message = (
-                f"--cluster {text!r} is not of the form ID=KUBECONFIG or ID=KUBECONFIG@CONTEXT"
-            )
+            message = f"{flag} {text!r} is not of the form ID=KUBECONFIG or ID=KUBECONFIG@CONTEXT"
             raise InputError(message)
         cluster = parse_cluster_id(name)
         if cluster in clusters:
             message = (
                 f"two clusters have the id {cluster!r}: each needs one of its own; change one of "
-                f"the --cluster arguments"
+                f"the {flag} arguments"
             )
             raise InputError(message)
         clusters[cluster] = Kubeconfig.parse(kubeconfig)

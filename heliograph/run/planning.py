@@ -1,0 +1,192 @@
+"""What the programs would do in a cluster, from the API servers alone: no bus, nothing written.
+
+The exporting clusters' messages are made by the watcher's own code, and taken in by the
+reflector's, as if a stream had brought them whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Final
+
+import msgspec
+
+from heliograph.contract.digest import LiveSet, fingerprint
+from heliograph.contract.messages import ClusterAnnounced, decode, encode
+from heliograph.contract.names import ClusterId
+from heliograph.contract.subjects import Kind, Subject
+from heliograph.kube.client import KubeClient
+from heliograph.kube.kubeconfig import Kubeconfig
+from heliograph.kube.rights import Right
+from heliograph.membership.configmap import current
+from heliograph.run.changes import Change, change_of
+from heliograph.run.programs import NotFinished, cluster
+from services.reflector.outlook import Outlook, foresee
+from services.reflector.picture import Picture
+from services.reflector.rights import rights as reflector_rights
+from services.reflector.settings import ReflectorSettings
+from services.reflector.table import KINDS, ImportTable, ServiceKey
+from services.reflector.watch import OwnWatch
+from services.watcher.offer import Offer, read_offer
+from services.watcher.rights import rights as watcher_rights
+from services.watcher.settings import WatcherSettings
+
+_TIME_S: Final = 60.0
+_EPOCH: Final = 1
+_READING: Final = frozenset({"get", "list", "watch"})
+
+
+class Clusters(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose mirrors are planned, and where.
+
+    Attributes:
+        exporting: Credentials of the clusters that export.
+        importing: The cluster in which the mirrors are.
+        access: Its credentials.
+    """
+
+    exporting: Mapping[ClusterId, Kubeconfig]
+    importing: ClusterId
+    access: Kubeconfig
+
+
+async def plan_mirrors(clusters: Clusters, *, create_namespaces: bool = False) -> list[Change]:
+    """Return what the importing cluster's reflector would do about the exporting clusters' mirrors.
+
+    Mirrors that point at other clusters are left out.
+
+    Raises:
+        InputError: A cluster does not answer, or does not let us read.
+        NotFinished: One could not be read in a minute.
+    """
+    settings = ReflectorSettings(cluster=clusters.importing, create_namespaces=create_namespaces)
+    try:
+        async with asyncio.timeout(_TIME_S), asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(_read_own(clusters, settings))
+            offers = [tasks.create_task(_read_offer(*one)) for one in clusters.exporting.items()]
+    except TimeoutError:
+        message = f"the clusters could not be read within {_TIME_S:.0f} s; try again"
+        raise NotFinished(message) from None
+    return judge(reading.result(), [offer.result() for offer in offers], clusters.importing)
+
+
+def judge(picture: Picture, offers: Sequence[Offer], importing: ClusterId) -> list[Change]:
+    """Return the changes that offers cause in a cluster, by mirror."""
+    picture.exports |= {offer.cluster: table_of(offer) for offer in offers}
+    exporting = frozenset(offer.cluster for offer in offers)
+    outlooks = [foresee(picture, key) for key in sorted(_concerned(picture, exporting))]
+    return [
+        *_unwanted(picture, exporting, importing),
+        *(change for offer in offers for change in _not_exported(offer)),
+        *(change for outlook in outlooks for change in _changes(outlook)),
+    ]
+
+
+def table_of(offer: Offer) -> ImportTable:
+    """Return what an offer amounts to once all of it was consumed, and confirmed by its digest."""
+    table = ImportTable(offer.cluster)
+    live: dict[Kind, LiveSet[str]] = {kind: LiveSet() for kind in KINDS}
+    for subject, message in offer.messages.items():
+        if subject.kind in live:
+            payload, text = encode(message), str(subject)
+            table.fold(subject, decode(subject, payload), payload, _EPOCH)
+            live[subject.kind].put(text, fingerprint(text, payload))
+    announced = offer.announced
+    if isinstance(announced, ClusterAnnounced):
+        digests = {str(kind): one.digest() for kind, one in live.items()}
+        announced = msgspec.structs.replace(announced, digests=digests)
+    subject = Subject(cluster=offer.cluster, kind=Kind.CLUSTER, name=offer.cluster)
+    table.fold(subject, announced, encode(announced), _EPOCH)
+    table.end_replay()
+    return table
+
+
+def _concerned(picture: Picture, exporting: frozenset[ClusterId]) -> set[ServiceKey]:
+    """Return the mirrors that are, or would be, of some of the clusters."""
+    exported = {key for table in picture.exports.values() for key in table.keys()}  # noqa: SIM118
+    standing = picture.own.mirrors()
+    return exported | {k for k in standing if picture.own.mirror(k).exporting() & exporting}
+
+
+def _unwanted(
+    picture: Picture, exporting: frozenset[ClusterId], importing: ClusterId
+) -> Iterator[Change]:
+    """Say which clusters nothing is taken from, by decision."""
+    for name in sorted(exporting):
+        if picture.imports_from(name):
+            continue
+        if picture.membership.left:
+            why = f"cluster {importing} has left the ClusterSet; 'heliograph leave --undo' in it"
+            reason = "Left"
+        else:
+            why = f"cluster {importing} has forgotten it; 'heliograph forget {name} --undo' there"
+            reason = "Forgotten"
+        message = f"nothing is taken from cluster {name}: {why} takes that back."
+        yield Change(action="refuse", kind="Cluster", name=name, reason=reason, message=message)
+
+
+def _not_exported(offer: Offer) -> Iterator[Change]:
+    for withheld in offer.withheld:
+        yield Change(
+            action="refuse",
+            kind="Service",
+            namespace=withheld.key.namespace,
+            name=withheld.key.name,
+            reason=withheld.why.reason,
+            message=f"in cluster {offer.cluster}: {withheld.why.message}",
+        )
+
+
+def _changes(outlook: Outlook) -> Iterator[Change]:
+    for fate in outlook.fates:
+        change = change_of(fate.kind, fate.before, fate.after, recreated=fate.recreated)
+        if change is not None:
+            yield change
+    for refusal in outlook.refusals:
+        yield Change(
+            action="refuse",
+            kind="Service",
+            namespace=outlook.key.namespace,
+            name=outlook.key.name,
+            reason=refusal.reason,
+            message=refusal.message,
+        )
+
+
+async def _read_offer(name: ClusterId, access: Kubeconfig) -> Offer:
+    settings = WatcherSettings(cluster=name)
+    async with _opened(name, access, watcher_rights(settings)) as client:
+        return await read_offer(settings, client)
+
+
+async def _read_own(clusters: Clusters, settings: ReflectorSettings) -> Picture:
+    """Return the picture of the importing cluster, before anybody's export is known."""
+    picture = Picture(clusters.importing, settings)
+    rights = reflector_rights(ReflectorSettings(cluster=clusters.importing))
+    async with _opened(clusters.importing, clusters.access, rights) as client:
+        watch = OwnWatch(
+            client,
+            picture.own,
+            touched=lambda *_, **__: None,
+            namespaces_changed=lambda _: None,
+            families_changed=lambda: None,
+        )
+        async with asyncio.TaskGroup() as tasks:
+            following = tasks.create_task(watch.follow())
+            await watch.listed.wait()
+            following.cancel()
+        picture.membership = await current(client, settings.namespace)
+    return picture
+
+
+def _opened(
+    name: ClusterId, access: Kubeconfig, rights: Sequence[Right]
+) -> AbstractAsyncContextManager[KubeClient]:
+    """Open a cluster with those of a program's rights that read."""
+    reading = (
+        msgspec.structs.replace(right, verbs=tuple(v for v in right.verbs if v in _READING))
+        for right in rights
+    )
+    return cluster(name, access, tuple(reading))
