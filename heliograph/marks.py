@@ -25,6 +25,8 @@ SERVICE_NAME_LABEL: Final = "kubernetes.io/service-name"
 SLICE_MANAGED_BY_LABEL: Final = "endpointslice.kubernetes.io/managed-by"
 SLICE_MANAGER: Final = "heliograph.io"
 SOURCE_CLUSTER_LABEL: Final = "multicluster.kubernetes.io/source-cluster"
+SEGMENT_ANNOTATION: Final = "heliograph.io/segment"
+"""On a Peer: which part of the exporting cluster's mesh it is: "node:NAME" or "location:NAME"."""
 
 
 def is_ours(obj: KubeObject) -> bool:

@@ -18,6 +18,7 @@ from heliograph.kube.client import KubeClient
 from heliograph.kube.errors import AlreadyExists, Busy, Forbidden, Invalid, Unauthorized
 from heliograph.membership.record import Membership
 from heliograph.metrics import Metrics
+from heliograph.queue import Queue, Urgency
 from heliograph.telemetry import Telemetry
 from services.reflector.apply import STALE, Applier
 from services.reflector.holding import Holding
@@ -25,7 +26,6 @@ from services.reflector.members import Members
 from services.reflector.namespaces import NamespaceSweeper
 from services.reflector.operations import Plan
 from services.reflector.picture import Picture
-from services.reflector.queue import Queue, Urgency
 from services.reflector.refusals import RefusalBoard
 from services.reflector.settings import ReflectorSettings
 from services.reflector.table import ImportTable, ServiceKey
@@ -80,7 +80,7 @@ class Reflector:
         self._buses = buses
         self._telemetry, self._metrics = telemetry, metrics
         self._picture = Picture(self._importing, settings)
-        self._queue = Queue()
+        self._queue: Queue[ServiceKey] = Queue()
         self._progress = asyncio.Event()
         self._importers: set[ClusterId] = set()
         self._waiting = Waiting(self._importing, telemetry, metrics)

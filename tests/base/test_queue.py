@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.reflector.queue import Queue, Urgency
+from heliograph.queue import Queue, Urgency
 from services.reflector.table import ServiceKey
 from tests.support.virtual_time import run_virtually
 

@@ -1,4 +1,4 @@
-"""Which mirrors to look at next: the urgent ones first, each once, failures later.
+"""Which things to look at next: the urgent ones first, each once, failures later.
 
 A key is never handed out twice at the same time; what happens to it meanwhile brings it back.
 """
@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from typing import Final
+from collections.abc import Hashable
+from typing import Final, Generic, TypeVar
 
 from heliograph.backoff import Backoff
-from services.reflector.table import ServiceKey
+
+K = TypeVar("K", bound=Hashable)
 
 _BACKOFF: Final = Backoff(initial_s=0.1, limit_s=30.0)
 _TURNS: Final = 8
@@ -21,22 +23,22 @@ class Urgency(enum.IntEnum):
     """Which keys go first."""
 
     CHANGE = 0
-    """Something just happened to a mirror that stands: people use it."""
+    """Something just happened to what stands: people use it."""
     NEW = 1
-    """A mirror was just asked for: nobody can use it yet, and thousands may come at once."""
+    """A thing was just asked for: nobody can use it yet, and thousands may come at once."""
     BACKLOG = 2
     """A replay or a listing brought it up: mostly nothing is to be done."""
 
 
-class Queue:
+class Queue(Generic[K]):
     """Keys that wait for a worker, by urgency."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Urgency, dict[ServiceKey, None]] = {u: {} for u in Urgency}
-        self._urgency: dict[ServiceKey, Urgency] = {}
-        self._in_hand: set[ServiceKey] = set()
-        self._failures: dict[ServiceKey, int] = {}
-        self._timers: dict[ServiceKey, asyncio.TimerHandle] = {}
+        self._waiting: dict[Urgency, dict[K, None]] = {u: {} for u in Urgency}
+        self._urgency: dict[K, Urgency] = {}
+        self._in_hand: set[K] = set()
+        self._failures: dict[K, int] = {}
+        self._timers: dict[K, asyncio.TimerHandle] = {}
         self._tickets: asyncio.Queue[None] = asyncio.Queue()  # for all that waits, in no hand
         self._turn = 0
 
@@ -48,7 +50,7 @@ class Queue:
         """How many keys failed and wait for another attempt."""
         return len(self._timers)
 
-    def add(self, key: ServiceKey, urgency: Urgency) -> None:
+    def add(self, key: K, urgency: Urgency) -> None:
         """Let the key be looked at; a failed one at once, since something changed."""
         self._cancel_timer(key)
         before = self._urgency.get(key)
@@ -59,7 +61,7 @@ class Queue:
         if before is None and key not in self._in_hand:
             self._tickets.put_nowait(None)
 
-    async def get(self) -> ServiceKey:
+    async def get(self) -> K:
         """Return the next key, and keep it in hand until `done` or `failed`."""
         await self._tickets.get()
         self._turn = (self._turn + 1) % _TURNS
@@ -69,12 +71,12 @@ class Queue:
         self._in_hand.add(key)
         return key
 
-    def done(self, key: ServiceKey) -> None:
+    def done(self, key: K) -> None:
         """The key was dealt with."""
         self._failures.pop(key, None)
         self._put_back(key)
 
-    def failed(self, key: ServiceKey, *, after_s: float = 0) -> None:
+    def failed(self, key: K, *, after_s: float = 0) -> None:
         """The key needs another attempt: after a delay that grows, or the longer `after_s`."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         delay_s = max(after_s, _BACKOFF.delay_s(failures))
@@ -87,7 +89,7 @@ class Queue:
         for key in tuple(self._timers):
             self._cancel_timer(key)
 
-    def _put_back(self, key: ServiceKey) -> bool:
+    def _put_back(self, key: K) -> bool:
         """Take the key out of hand; tell whether it waits again already."""
         self._in_hand.discard(key)
         waits = key in self._urgency
@@ -95,16 +97,16 @@ class Queue:
             self._tickets.put_nowait(None)
         return waits
 
-    def _drop(self, key: ServiceKey) -> None:
+    def _drop(self, key: K) -> None:
         urgency = self._urgency.pop(key, None)
         if urgency is not None:
             del self._waiting[urgency][key]
 
-    def _retry(self, key: ServiceKey) -> None:
+    def _retry(self, key: K) -> None:
         self._timers.pop(key, None)
         self.add(key, Urgency.BACKLOG)
 
-    def _cancel_timer(self, key: ServiceKey) -> None:
+    def _cancel_timer(self, key: K) -> None:
         timer = self._timers.pop(key, None)
         if timer is not None:
             timer.cancel()

@@ -1,0 +1,1 @@
+"""The peerer: which WireGuard peers the nodes of one importing cluster should have."""

@@ -1,0 +1,89 @@
+"""What is not taken from an exporting cluster's nodes, and why, in words. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from heliograph.contract.names import ClusterId
+
+RefusedKind = Literal["cluster", "node", "peer"]
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """Why something of an exporting cluster is not peered with, or not wholly.
+
+    Attributes:
+        exporting: The cluster concerned.
+        kind: What is refused: the cluster, one of its nodes, or a Peer that would be made for it.
+        name: Its name; of a Peer, the name of the one that stands in its way.
+        reason: One CamelCase word.
+        message: One sentence for people: what, where, whose, what was done, what to do.
+    """
+
+    exporting: ClusterId
+    kind: RefusedKind
+    name: str
+    reason: str
+    message: str
+
+
+class Where(msgspec.Struct, frozen=True, kw_only=True):
+    """A node of an exporting cluster, as an importing one speaks of it."""
+
+    importing: ClusterId
+    exporting: ClusterId
+    node: str
+
+    def refuse(self, reason: str, why: str, remedy: str) -> Refusal:
+        """Return the refusal of this node; `why` goes on after "announces"."""
+        return Refusal(
+            exporting=self.exporting,
+            kind="node",
+            name=self.node,
+            reason=reason,
+            message=f"node {self.node} of cluster {self.exporting} announces {why}; cluster "
+            f"{self.importing} does not peer with it, and goes on with {self.exporting}'s other "
+            f"nodes. {remedy}",
+        )
+
+
+def foreign_peer(where: Where, peer: str) -> Refusal:
+    """Return that somebody made a Peer with the node's key by hand."""
+    return Refusal(
+        exporting=where.exporting,
+        kind="peer",
+        name=peer,
+        reason="ForeignPeer",
+        message=f"Peer {peer} in cluster {where.importing} is not managed by us and holds the key "
+        f"of node {where.node} of cluster {where.exporting}; it is left as it is and no second one "
+        f"is made, since two Peers with one key break Kilo. 'heliograph adopt peers' takes it over "
+        f"in place; or delete it.",
+    )
+
+
+def range_taken(where: Where, cidr: str, peer: str, peer_cidr: str) -> Refusal:
+    """Return that a Peer of somebody else has addresses of a range already."""
+    return Refusal(
+        exporting=where.exporting,
+        kind="peer",
+        name=peer,
+        reason="RangeTaken",
+        message=f"{cidr} of cluster {where.exporting} is not routed from cluster "
+        f"{where.importing}: Peer {peer}, which is not managed by us, has {peer_cidr} there and "
+        f"was left as it is. Take that range from the Peer, or delete it.",
+    )
+
+
+def rejected(where: Where, peer: str, answer: str) -> Refusal:
+    """Return that the API server does not take a Peer."""
+    return Refusal(
+        exporting=where.exporting,
+        kind="peer",
+        name=peer,
+        reason="Rejected",
+        message=f"Peer {peer} for node {where.node} of cluster {where.exporting} is not set in "
+        f"cluster {where.importing}: its API server does not take it ({answer}). It is tried again "
+        f"when the node changes.",
+    )
