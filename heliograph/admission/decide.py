@@ -73,6 +73,22 @@ def decide(
     )
 
 
+def merged(stored: Record, ours: Record) -> dict[ClusterId, Admitted]:
+    """Return the record as it is kept, with what was decided here and is not written yet.
+
+    What is kept wins: another program of this cluster decides too, at the same time.
+    """
+    found = dict(stored)
+    for cluster, entry in sorted(ours.items()):
+        spans = spans_of(entry.ranges)
+        others = (spans_of(e.ranges) for other, e in found.items() if other != cluster)
+        before = spans_of(stored[cluster].ranges) if cluster in stored else ()
+        grows = covers(spans, before) and spans != before
+        if grows and not any(meet(spans, other) for other in others):
+            found[cluster] = entry
+    return found
+
+
 def dropped(record: Record, cluster: ClusterId) -> dict[ClusterId, Admitted]:
     """Return the record without a cluster that has left: its ranges are free again."""
     return {other: entry for other, entry in record.items() if other != cluster}
@@ -193,7 +209,7 @@ def _next_record(admitted: Mapping[ClusterId, Spans], record: Record, now: Times
     for cluster, spans in grown.items():
         ranges = joined((*without(before.get(cluster, ()), taken), *spans))
         kept[cluster] = Admitted(since=now, ranges=cidrs_of(ranges))
-    return kept
+    return {cluster: entry for cluster, entry in kept.items() if entry.ranges}
 
 
 def _dated(overlaps: tuple[Overlap, ...], record: Record) -> tuple[Overlap, ...]:

@@ -1,7 +1,8 @@
 """The ConfigMap's content, and what it means. Pure.
 
 One entry for each decision, so that people and programs change different entries at the same time
-without conflicts: "left", "forgotten.CLUSTER", "confirmed.CLUSTER", "departed.CLUSTER".
+without conflicts: "left", "forgotten.CLUSTER", "confirmed.CLUSTER", "departed.CLUSTER",
+"admitted.CLUSTER".
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from typing import Final
 
 import msgspec
 
+from heliograph.admission.declaration import Admitted
+from heliograph.contract.messages import Timestamp
 from heliograph.contract.names import ClusterId, is_dns_label
+from heliograph.ranges import canonical, join_ranges
 
 NAMESPACE: Final = "heliograph"
 """The default of the setting."""
@@ -21,7 +25,8 @@ LEFT: Final = "left"
 FORGOTTEN: Final = "forgotten"
 CONFIRMED: Final = "confirmed"
 DEPARTED: Final = "departed"
-_BY_CLUSTER: Final = (FORGOTTEN, CONFIRMED, DEPARTED)
+ADMITTED: Final = "admitted"
+_BY_CLUSTER: Final = (FORGOTTEN, CONFIRMED, DEPARTED, ADMITTED)
 
 
 class Membership(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +40,7 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
             mirrors may go.
         departed: By cluster, the epoch at which it said that it left, as the reflector keeps it:
             what its stream holds from before does not count.
+        admitted: By cluster, which of its ranges were admitted, and when the newest of them was.
         unknown: Entries that mean nothing, such as misspelt ones.
     """
 
@@ -42,6 +48,7 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
     forgotten: frozenset[ClusterId] = frozenset()
     confirmed: Mapping[ClusterId, str] = {}
     departed: Mapping[ClusterId, int] = {}
+    admitted: Mapping[ClusterId, Admitted] = {}
     unknown: tuple[str, ...] = ()
 
     @property
@@ -65,6 +72,7 @@ def read(data: Mapping[str, str]) -> Membership:
         forgotten=frozenset(known[FORGOTTEN]),
         confirmed=known[CONFIRMED],
         departed={cluster: int(epoch) for cluster, epoch in known[DEPARTED].items()},
+        admitted={c: found for c, text in known[ADMITTED].items() if (found := _admitted(text))},
         unknown=tuple(sorted(unknown)),
     )
 
@@ -74,5 +82,24 @@ def entry_of(word: str, cluster: ClusterId) -> str:
     return f"{word}.{cluster}"
 
 
+def admitted_text(admitted: Admitted) -> str:
+    """Return how it is written that a cluster was admitted: the time, and its ranges."""
+    return f"{admitted.since} {','.join(admitted.ranges)}"
+
+
 def _fits(word: str, value: str) -> bool:
+    if word == ADMITTED:
+        return _admitted(value) is not None
     return word != DEPARTED or (value.isascii() and value.isdigit())
+
+
+def _admitted(text: str) -> Admitted | None:
+    since, _, ranges = text.strip().partition(" ")
+    cidrs = [cidr for part in ranges.split(",") if (cidr := canonical(part.strip()))]
+    try:
+        since = msgspec.convert(since, Timestamp)
+    except msgspec.ValidationError:
+        return None
+    if len(cidrs) != ranges.count(",") + 1:
+        return None
+    return Admitted(since=since, ranges=join_ranges(cidrs))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from heliograph.admission.decide import MAX_OVERLAPS, decide, dropped
+from heliograph.admission.decide import MAX_OVERLAPS, decide, dropped, merged
 from heliograph.admission.declaration import Admitted, Declaration, Overlap
 from heliograph.contract.names import ClusterId
 from tests.support.ranges import CIDRS, overlap
@@ -102,6 +102,12 @@ CASES: dict[
         {EAST, NORTH},
         {EAST: admitted(LATER, A), NORTH: admitted(FIRST, B)},
     ),
+    "an entry of which nothing is left": (
+        [pods(EAST, A), pods(NORTH, "10.96.0.0/16")],
+        {NORTH: admitted(FIRST, A)},
+        {EAST},
+        {EAST: admitted(LATER, A)},
+    ),
     "two that swap their ranges": (
         [pods(EAST, B), pods(NORTH, A)],
         {EAST: admitted(FIRST, A), NORTH: admitted(FIRST, B)},
@@ -192,6 +198,49 @@ def test_what_is_unchanged_is_the_same_object() -> None:
     assert decide(OWN, [pods(EAST, A), pods(NORTH, B)], record, LATER).record is record
     grown = decide(OWN, [pods(EAST, A), pods(NORTH, B, C)], record, LATER).record
     assert grown[EAST] is record[EAST]
+
+
+MERGED: dict[
+    str, tuple[Mapping[ClusterId, Admitted], Mapping[ClusterId, Admitted], Mapping[str, Admitted]]
+] = {
+    # kept, decided here, together
+    "nothing is kept yet": ({}, {EAST: admitted(FIRST, A)}, {EAST: admitted(FIRST, A)}),
+    "another one was written": (
+        {NORTH: admitted(THEN, B)},
+        {EAST: admitted(FIRST, A)},
+        {EAST: admitted(FIRST, A), NORTH: admitted(THEN, B)},
+    ),
+    "it was written by another program": (
+        {EAST: admitted(THEN, A, C)},
+        {EAST: admitted(FIRST, A)},
+        {EAST: admitted(THEN, A, C)},
+    ),
+    "the same, with the same ranges": (
+        {EAST: admitted(THEN, A)},
+        {EAST: admitted(FIRST, A)},
+        {EAST: admitted(THEN, A)},
+    ),
+    "it grows": (
+        {EAST: admitted(FIRST, A)},
+        {EAST: admitted(THEN, A, C)},
+        {EAST: admitted(THEN, A, C)},
+    ),
+    "another program decided otherwise": (
+        {NORTH: admitted(THEN, A)},
+        {EAST: admitted(FIRST, A)},
+        {NORTH: admitted(THEN, A)},
+    ),
+}
+
+
+@pytest.mark.parametrize(("stored", "ours", "together"), MERGED.values(), ids=MERGED)
+def test_what_is_kept_wins_over_what_is_not_written_yet(
+    stored: Mapping[ClusterId, Admitted],
+    ours: Mapping[ClusterId, Admitted],
+    together: Mapping[str, Admitted],
+) -> None:
+    """Two programs of a cluster decide at the same time, and end with one opinion."""
+    assert merged(stored, ours) == together
 
 
 def test_a_cluster_that_left_frees_its_ranges() -> None:
