@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import structlog
 
@@ -42,9 +42,16 @@ async def follow(client: KubeClient, namespace: str) -> AsyncIterator[Membership
 
 async def current(client: KubeClient, namespace: str) -> Membership:
     """Return what is decided now; with the same right to list that `follow` needs."""
+    return (await current_version(client, namespace))[0]
+
+
+async def current_version(client: KubeClient, namespace: str) -> tuple[Membership, str]:
+    """Return what is decided now, and its resource version; an empty one if nothing is there."""
     selection = Selection(namespace=namespace, name=NAME)
     items = (await client.list(CONFIG_MAPS, selection)).items
-    return read(items[0].data) if items else Membership()
+    if not items:
+        return Membership(), ""
+    return read(items[0].data), items[0].metadata.resource_version
 
 
 async def write(client: KubeClient, namespace: str, entries: dict[str, str | None]) -> ConfigMap:
@@ -62,6 +69,24 @@ async def write(client: KubeClient, namespace: str, entries: dict[str, str | Non
             return await client.create(CONFIG_MAPS, ConfigMap(metadata=metadata, data=data))
         except AlreadyExists:
             return await client.merge_patch(CONFIG_MAPS, namespace, NAME, {"data": entries})
+
+
+async def write_unless_changed(
+    client: KubeClient, namespace: str, entries: Mapping[str, str | None], version: str
+) -> None:
+    """Set entries, or (None) remove them, in the version that was read; make an absent ConfigMap.
+
+    Raises:
+        AlreadyExists, Conflict: It is not what was read any more.
+        NotFound: There is no such namespace, or the ConfigMap is gone.
+    """
+    if version:
+        patch = {"metadata": {"resourceVersion": version}, "data": entries}
+        await client.merge_patch(CONFIG_MAPS, namespace, NAME, patch)
+        return
+    data = {name: value for name, value in entries.items() if value is not None}
+    metadata = ObjectMeta(name=NAME, namespace=namespace)
+    await client.create(CONFIG_MAPS, ConfigMap(metadata=metadata, data=data))
 
 
 async def ensure_namespace(client: KubeClient, namespace: str) -> None:
