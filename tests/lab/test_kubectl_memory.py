@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from heliograph.lab.controlplane import KubectlOutcome, kubectl
+from heliograph.lab.kilo import peer_crd
 from heliograph.lab.memory import MemoryCluster, MemoryClusterSettings
 
 pytestmark = pytest.mark.real
@@ -221,3 +223,35 @@ async def test_a_dry_run_and_a_diff_store_nothing(
     assert diff.exit_code == 1, diff.stderr
     assert "+    port: 81" in diff.stdout
     assert cluster.resource_version == version
+
+
+PEER = """
+apiVersion: kilo.squat.ai/v1alpha1
+kind: Peer
+metadata: {name: laptop}
+spec: {allowedIPs: [10.5.0.1/32], publicKey: AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=}
+"""
+
+
+async def test_custom_resources_come_with_their_definition(
+    run: Kubectl, cluster: MemoryCluster
+) -> None:
+    """A definition is applied, its kind is found by name, and its objects like any others."""
+    manifest = yaml.safe_dump(peer_crd())
+    defined = await run("apply", "-f", "-", stdin=manifest)
+    again = await run("apply", "-f", "-", stdin=manifest)
+    established = await run("wait", "--for=condition=Established", "crd/peers.kilo.squat.ai")
+    made = await run("apply", "-f", "-", stdin=PEER)
+    changed = await run("apply", "-f", "-", stdin=PEER.replace("10.5.0.1", "10.5.0.2"))
+    listed = (await run("get", "peers")).stdout.splitlines()
+    await run("delete", "peer", "laptop")
+    definitions = (await run("get", "crds")).stdout
+
+    assert "peers.kilo.squat.ai created" in defined.stdout
+    assert "peers.kilo.squat.ai unchanged" in again.stdout
+    assert "condition met" in established.stdout
+    assert made.stdout == "peer.kilo.squat.ai/laptop created\n"
+    assert changed.stdout == "peer.kilo.squat.ai/laptop configured\n"
+    assert [line.split()[0] for line in listed] == ["NAME", "laptop"]
+    assert "peers.kilo.squat.ai" in definitions
+    assert cluster.list("Peer") == []

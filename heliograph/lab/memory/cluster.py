@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from heliograph.lab.memory.addresses import AddressPool, PortPool
+from heliograph.lab.memory.definitions import Definitions
 from heliograph.lab.memory.events import EVENT_RULES, EVENT_VIEW
 from heliograph.lab.memory.incoming import Caller
 from heliograph.lab.memory.kinds import BUILT_IN, EVENT_V1
@@ -87,6 +88,7 @@ class ClusterState:
             "configmaps": Rules(shape=CONFIG_MAP),
             "secrets": SECRET_RULES,
             "endpointslices": SLICE_RULES,
+            "customresourcedefinitions": Definitions(self.store, self.resources).rules(),
         }
 
     def _remove_endpoints(self, key: Key) -> None:

@@ -219,6 +219,10 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column(name="Holder", cell=_at("spec.holderIdentity", "")),
         _AGE,
     ),
+    "customresourcedefinitions.apiextensions.k8s.io": (
+        _NAME,
+        Column(name="Created At", cell=lambda obj, _: metadata(obj)["creationTimestamp"]),
+    ),
     "pods": (
         _NAME,
         Column(name="Status", cell=_at("status.phase")),

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from heliograph.lab.memory.kinds import Kind
 from heliograph.lab.memory.names import check_metadata
 from heliograph.lab.memory.objects import (
     JsonObject,
@@ -62,19 +63,15 @@ def received(resource: Resource, namespace: str, obj: JsonObject, caller: Caller
     """Return the object as it is worked on: stored form, in its namespace, without nulls.
 
     Raises `StatusError` 400 when it is of another kind, has members of a wrong type, or names
-    another namespace than the request.
+    another namespace than the request; 422 for a custom resource of another kind.
     """
-    kind = resource.kind
-    named = (obj.pop("kind", None), obj.pop("apiVersion", None))
-    if named[0] not in (None, kind.name) or named[1] not in (None, kind.api_version):
-        raise bad_request(
-            f'{named[0]} in version "{named[1]}" cannot be handled as a {kind.name}: '
-            f"it must be a {kind.name} in version {kind.api_version}"
-        )
+    kind, rules = resource.kind, resource.rules
+    _require_type(kind, obj)
     new: JsonObject = without_nulls(obj)
-    require_types(new, resource.rules.shape, kind.name)
-    _report_unknown(kind.name, drop_unknown(new, resource.rules.shape), caller)
-    _place(new.setdefault("metadata", {}), namespace, namespaced=kind.namespaced)
+    require_types(new, rules.shape, kind.name)
+    new.setdefault("metadata", {})
+    _report_unknown(kind, [*drop_unknown(new, rules.shape), *rules.prune(new)], caller)
+    _place(metadata(new), namespace, namespaced=kind.namespaced)
     return resource.stored_form(new)
 
 
@@ -160,11 +157,27 @@ def check_uid(resource: Resource, name: str, uid: str, actual: str) -> None:
         raise conflict(resource.kind.resource, name, why)
 
 
-def _report_unknown(kind: str, paths: list[str], caller: Caller) -> None:
+def _require_type(kind: Kind, obj: JsonObject) -> None:
+    """Take the type's name off an object; raise `StatusError` unless it is the kind's."""
+    name, version = obj.pop("kind", None), obj.pop("apiVersion", None)
+    if kind.custom and name is None:
+        raise bad_request(f"the object provided is unrecognized (must be of type {kind.name})")
+    if kind.custom and name != kind.name and version == kind.api_version:
+        cause = invalid("kind", name, f"must be {kind.name}")
+        named = (obj.get("metadata") or {}).get("name", "")
+        raise invalid_object(f"{name}.{kind.group}", named, [cause])
+    if name not in (None, kind.name) or version not in (None, kind.api_version):
+        raise bad_request(
+            f'{name} in version "{version}" cannot be handled as a {kind.name}: '
+            f"it must be a {kind.name} in version {kind.api_version}"
+        )
+
+
+def _report_unknown(kind: Kind, paths: list[str], caller: Caller) -> None:
     said = [f'unknown field "{path}"' for path in paths]
     if said and caller.strict:
         raise bad_request(
-            f'{kind} in version "v1" cannot be handled as a {kind}: '
+            f'{kind.name} in version "{kind.version}" cannot be handled as a {kind.name}: '
             f"strict decoding error: {', '.join(said)}"
         )
     caller.warnings.extend(said)

@@ -1,7 +1,6 @@
 """The kinds that the server knows: what they are called and how they behave. Pure.
 
-`BUILT_IN` is where every cluster begins; `MemoryCluster.register` adds to it at run time, which is
-how custom resources come in.
+`BUILT_IN` is where every cluster begins; CustomResourceDefinitions add to it at run time.
 """
 
 from __future__ import annotations
@@ -23,6 +22,11 @@ def content_differs(new: JsonObject, old: JsonObject) -> bool:
     aside = ("metadata", "status")
     left = {k: v for k, v in new.items() if k not in aside}
     return left != {k: v for k, v in old.items() if k not in aside}
+
+
+def all_but_metadata_differs(new: JsonObject, old: JsonObject) -> bool:
+    """Whether anything but metadata differs: custom resources without status subresource."""
+    return {**new, "metadata": None} != {**old, "metadata": None}
 
 
 def content_or_labels_differ(new: JsonObject, old: JsonObject) -> bool:
@@ -54,7 +58,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
         unconditional_update: Whether a PUT may come without a resource version.
         create_on_update: Whether a PUT of a name that does not exist creates it.
         returns_deleted: Whether a DELETE is answered with the object (otherwise with a Status).
-        typed_items: Whether list items carry `kind` and `apiVersion` (custom resources do).
+        custom: Whether it is a custom resource: bodies must, and list items do, carry `kind` and
+            `apiVersion`, and there is no strategic merge patch.
         fields: Paths that field selectors may name, beside name and namespace.
         merge_keys: Lists that a strategic merge patch merges: dotted path and merge key, which is
             empty for lists of plain values.
@@ -74,7 +79,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     unconditional_update: bool = True
     create_on_update: bool = False
     returns_deleted: bool = False
-    typed_items: bool = False
+    custom: bool = False
     fields: tuple[str, ...] = ()
     merge_keys: tuple[tuple[str, str], ...] = MERGE_KEYS
     check_name: NameCheck = check_subdomain
@@ -189,8 +194,22 @@ LEASE = Kind(
     unconditional_update=False,
     create_on_update=True,
 )
+CUSTOM_RESOURCE_DEFINITION = Kind(
+    group="apiextensions.k8s.io",
+    name="CustomResourceDefinition",
+    plural="customresourcedefinitions",
+    short_names=("crd", "crds"),
+    categories=("api-extensions",),
+    namespaced=False,
+    status=True,
+    status_reset=True,
+    generation=content_differs,
+    unconditional_update=False,
+    returns_deleted=True,
+)
 
 BUILT_IN = (
     *(NAMESPACE, NODE, SERVICE, ENDPOINTS, ENDPOINT_SLICE, SERVICE_CIDR),
     *(CONFIG_MAP, SECRET, SERVICE_ACCOUNT, POD, EVENT, LEASE),
+    CUSTOM_RESOURCE_DEFINITION,
 )

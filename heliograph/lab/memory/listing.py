@@ -75,7 +75,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     def encode(self, resource: Resource) -> bytes:
         """Return the list as JSON, put together from the stored bytes."""
         kind = resource.kind
-        encode = resource.encode if kind.typed_items else resource.body
+        encode = resource.encode if kind.custom else resource.body
         return b'{"kind":"%bList","apiVersion":"%b","metadata":%b,"items":[%b]}' % (
             kind.name.encode(),
             kind.api_version.encode(),

@@ -32,7 +32,7 @@ def patcher(media_type: str, body: bytes, kind: Kind) -> Callable[[JsonObject], 
             "server-side apply is not served by the in-memory API server; use a merge patch, "
             "a strategic merge patch or PUT"
         )
-    if media_type == STRATEGIC and kind.typed_items:
+    if media_type == STRATEGIC and kind.custom:
         raise _unsupported((JSON, MERGE))
     make = _PATCHERS.get(media_type)
     if make is None:

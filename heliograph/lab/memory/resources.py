@@ -85,6 +85,11 @@ class Resources:
         """Serve the objects of another kind as this one as well."""
         return self._enter(Resource(kind, stored_as.rules, stored_as.collection, view))
 
+    def remove(self, resource: Resource) -> None:
+        """Serve a kind no longer."""
+        kind = resource.kind
+        del self._by_path[kind.group, kind.version, kind.plural]
+
     def find(self, group: str, version: str, plural: str) -> Resource | None:
         """Return the resource at a path, if it is served."""
         return self._by_path.get((group, version, plural))

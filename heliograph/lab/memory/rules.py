@@ -10,11 +10,17 @@ from heliograph.lab.memory.objects import JsonObject
 from heliograph.lab.memory.status import Cause
 
 Admit = Callable[[JsonObject, JsonObject | None], list[Cause]]
+Prune = Callable[[JsonObject], list[str]]
 Settle = Callable[[JsonObject | None, JsonObject | None], None]
 
 
 def _admit_all(new: JsonObject, old: JsonObject | None) -> list[Cause]:
     del new, old
+    return []
+
+
+def _prune_nothing(new: JsonObject) -> list[str]:
+    del new
     return []
 
 
@@ -34,8 +40,10 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         settle: Given what is stored now and what was before, takes note; a removal has no new
             object, a creation no old one.
         shape: A Struct whose types the members must have, where they are there; None for any.
+        prune: Given a new object, drops what its kind does not have; returns the paths of it.
     """
 
     admit: Admit = _admit_all
     settle: Settle = _settle_nothing
     shape: type | None = None
+    prune: Prune = _prune_nothing

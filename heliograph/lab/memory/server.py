@@ -106,7 +106,7 @@ class MemoryCluster:
         self._state.delete(kind, namespace, name)
 
     def register(self, kind: Kind, rules: Rules | None = None) -> None:
-        """Serve another kind from now on: how custom resources come in."""
+        """Serve another kind from now on, by rules that no CustomResourceDefinition gives."""
         self._state.resources.add(kind, rules)
 
     # What tests do to it.

@@ -1,4 +1,4 @@
-"""Which members the objects that mirrors are made of may have, and of which type.
+"""Which members some objects may have, and of which type.
 
 The real server decodes into typed structs: it answers 400 when a number stands where a text
 belongs, and drops what it does not know, with a warning. Both happens here for the kinds that have
@@ -90,6 +90,36 @@ ENDPOINT_SLICE = shape(
         "endpoints": list[_ENDPOINT],  # type: ignore[valid-type]
         "ports": list[_ENDPOINT_PORT],  # type: ignore[valid-type]
     },
+)
+_VERSION = shape(
+    "CustomResourceDefinitionVersion",
+    {
+        **_all(str, "name", "deprecationWarning"),
+        **_all(bool, "served", "storage", "deprecated"),
+        **_all(_ANY, "subresources"),
+        **_all(list[_ANY], "additionalPrinterColumns", "selectableFields"),
+        "schema": shape("CustomResourceValidation", {"openAPIV3Schema": _ANY}),
+    },
+)
+_NAMES = shape(
+    "CustomResourceDefinitionNames",
+    {
+        **_all(str, "plural", "singular", "kind", "listKind"),
+        **_all(list[str], "shortNames", "categories"),
+    },
+)
+_DEFINITION_SPEC = shape(
+    "CustomResourceDefinitionSpec",
+    {
+        **_all(str, "group", "scope"),
+        **_all(_ANY, "conversion"),
+        "names": _NAMES,
+        "versions": list[_VERSION],  # type: ignore[valid-type]
+        "preserveUnknownFields": bool,
+    },
+)
+CUSTOM_RESOURCE_DEFINITION = shape(
+    "CustomResourceDefinition", {**_TYPED, "spec": _DEFINITION_SPEC, "status": _ANY}
 )
 CONFIG_MAP = shape("ConfigMap", {**_TYPED, **_all(_TEXTS, "data", "binaryData"), "immutable": bool})
 

@@ -77,6 +77,7 @@ class Collection:
     def __init__(self, wrap: Callable[[bytes], bytes], history_limit: int) -> None:
         self.items: dict[Key, Item] = {}
         self.listeners: set[Listener] = set()
+        self.enders: set[Callable[[], None]] = set()
         self.history: deque[Change] = deque(maxlen=history_limit)
         self._wrap = wrap
         self._floor = 0
@@ -121,6 +122,11 @@ class Collection:
         self.history.clear()
         self._floor = version
 
+    def end(self) -> None:
+        """Tell whoever wants to know that nothing will ever change here any more."""
+        for ender in list(self.enders):
+            ender()
+
     def change(self, version: int, before: Item | None, after: Item | None) -> Change:
         """Return a change whose watch lines name this collection's kind."""
         return Change(version, before, after, self._wrap)
@@ -149,6 +155,11 @@ class Store:
         made = Collection(wrap, self._history_limit)
         self._collections.append(made)
         return made
+
+    def forget(self, collection: Collection) -> None:
+        """Let a collection go."""
+        self._collections.remove(collection)
+        collection.end()
 
     def put(self, collection: Collection, key: Key, obj: JsonObject) -> Item:
         """Store `obj` (which now belongs to the store) under the next version."""

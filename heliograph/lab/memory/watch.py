@@ -81,6 +81,7 @@ class Watch:
             self._pending.clear()
         self._wake.set()
         collection.listeners.add(self.offer)
+        collection.enders.add(self.close)
 
     def offer(self, change: Change) -> None:
         """Take note of a change; called by the store on every one of this kind."""
@@ -96,6 +97,7 @@ class Watch:
         """End the watch after what is lined up."""
         self._closed = True
         self._resource.collection.listeners.discard(self.offer)
+        self._resource.collection.enders.discard(self.close)
         self._wake.set()
 
     def silence(self) -> None:
