@@ -1,8 +1,8 @@
 """The servers of the contract suite: one in memory for each test, one real one for all.
 
-A test module says `pytest_plugins = ["tests.lab.api_fixtures"]` and asks for `api` (single stack)
-or `dual_api`; each test runs against both kinds of server, in a namespace of its own. Never import
-this module otherwise: pytest must load it first.
+A test module says `pytest_plugins = ["tests.lab.api_fixtures"]` and asks for `api` (single stack),
+for `dual_api`, or for `kube`, the programs' own client; each test runs against both kinds of
+server, in a namespace of its own. Never import this module otherwise: pytest must load it first.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from heliograph.kube.client import KubeClient
 from heliograph.lab.access import ClusterAccess
 from heliograph.lab.controlplane import ControlPlane, ControlPlaneSettings
 from heliograph.lab.memory import MemoryCluster, MemoryClusterSettings
 from tests.lab.api_client import Api, open_session
+from tests.support.clusters import client_of
 
 SINGLE_STACK = ("10.96.0.0/16",)
 DUAL_STACK = ("10.110.0.0/16", "fd00:10:110::/112")  # as `control_plane` has it
@@ -67,6 +69,16 @@ async def dual_api(request: pytest.FixtureRequest) -> AsyncIterator[Api]:
     """Give a client of a dual-stack server."""
     async with _server(request, "control_plane", DUAL_STACK) as server, _client(server) as c:
         yield c
+
+
+@pytest.fixture(params=BOTH_SERVERS)
+async def kube(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[KubeClient]:
+    """Give the programs' own client of a single-stack server."""
+    async with (
+        _server(request, "single_stack_plane", SINGLE_STACK) as server,
+        client_of(server.access, tmp_path) as client,
+    ):
+        yield client
 
 
 @asynccontextmanager
