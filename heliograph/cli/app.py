@@ -21,10 +21,13 @@ from heliograph.cli.plan import plan
 from heliograph.contract.messages import EndpointsMode
 from heliograph.errors import HeliographError, InputError
 from heliograph.run.settings import ProgramSettings
+from services.peerer.settings import PeererSettings
 from services.reflector.settings import ReflectorSettings
 from services.watcher.settings import WatcherSettings
 
 S = TypeVar("S", bound=msgspec.Struct)
+
+_SETTINGS = (ProgramSettings, WatcherSettings, ReflectorSettings, PeererSettings)
 
 app = App(
     name="heliograph",
@@ -70,8 +73,8 @@ def watcher(*, once: Once = False, dry_run: DryRun = False, **flags: Any) -> int
     """
     from heliograph.run import programs  # noqa: PLC0415 - keeps `--help` quick
 
-    own = _load(WatcherSettings, flags, ProgramSettings, ReflectorSettings)
-    common = _load(ProgramSettings, flags, WatcherSettings, ReflectorSettings)
+    own = _load(WatcherSettings, flags)
+    common = _load(ProgramSettings, flags)
     logs.configure(common.log_level, human=dry_run or None)
     if dry_run:
         return program.run(programs.preview_watcher(common, own))
@@ -88,12 +91,28 @@ def reflector(*, once: Once = False, dry_run: DryRun = False, **flags: Any) -> i
     """
     from heliograph.run import programs  # noqa: PLC0415 - keeps `--help` quick
 
-    own = _load(ReflectorSettings, flags, ProgramSettings, WatcherSettings)
-    common = _load(ProgramSettings, flags, WatcherSettings, ReflectorSettings)
+    own = _load(ReflectorSettings, flags)
+    common = _load(ProgramSettings, flags)
     logs.configure(common.log_level, human=dry_run or None)
     if dry_run:
         return program.run(programs.preview_reflector(common, own))
     return program.run(programs.run_reflector(common, own, once=once))
+
+
+@app.command(name="peerer")
+@with_flags(PeererSettings, ProgramSettings)
+def peerer(*, once: Once = False, **flags: Any) -> int:  # noqa: ANN401 - see with_flags
+    """Keep the Kilo Peers of one cluster: the nodes of the others, with all that they route.
+
+    Example:
+        heliograph peerer --cluster west --kubeconfig ~/.kube/west --nats nats://10.0.0.5:4222
+    """
+    from heliograph.run import programs  # noqa: PLC0415 - keeps `--help` quick
+
+    own = _load(PeererSettings, flags)
+    common = _load(ProgramSettings, flags)
+    logs.configure(common.log_level)
+    return program.run(programs.run_peerer(common, own, once=once))
 
 
 @app.command(name="streams")
@@ -115,7 +134,7 @@ def streams(
     """
     from heliograph.run import programs  # noqa: PLC0415 - keeps `--help` quick
 
-    common = _load(ProgramSettings, flags, WatcherSettings, ReflectorSettings)
+    common = _load(ProgramSettings, flags)
     logs.configure(common.log_level)
     return program.run(programs.run_streams(common, cluster, replicas=replicas, once=once))
 
@@ -242,8 +261,9 @@ def lab_up(
     return program.run(lab_command.up(clusters, kubeconfig, real=real))
 
 
-def _load(struct: type[S], flags: Mapping[str, object], *others: type[msgspec.Struct]) -> S:
+def _load(struct: type[S], flags: Mapping[str, object]) -> S:
     """Return settings from flags and environment; other programs' variables are no typos."""
+    others = (one for one in _SETTINGS if one is not struct)
     own = {name: flags[name] for name in settings.setting_names(struct) & flags.keys()}
     return settings.load(
         struct, environ=os.environ, flags=own, known_elsewhere=settings.setting_names(*others)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -14,10 +14,15 @@ import msgspec
 from heliograph import telemetry
 from heliograph.bus import ConnectionSettings, EmbeddedServer, ServerSettings
 from heliograph.contract.names import ClusterId
+from heliograph.errors import HeliographError
 from heliograph.imports.consume import ImportBus
 from heliograph.kube.kubeconfig import Kubeconfig
+from heliograph.membership.configmap import ensure_namespace
 from heliograph.metrics import Metrics
 from heliograph.run.programs import bus, cluster
+from services.peerer.peerer import Peerer
+from services.peerer.rights import rights as peerer_rights
+from services.peerer.settings import PeererSettings
 from services.reflector.reflector import Reflector
 from services.reflector.rights import rights as reflector_rights
 from services.reflector.settings import ReflectorSettings
@@ -31,11 +36,12 @@ class Programs(msgspec.Struct, frozen=True, kw_only=True):
 
     watcher: Watcher
     reflector: Reflector
+    peerer: Peerer
 
     @property
     def ready(self) -> bool:
-        """Whether both do their work right now."""
-        return self.watcher.ready and self.reflector.ready
+        """Whether all do their work right now."""
+        return self.watcher.ready and self.reflector.ready and self.peerer.ready
 
 
 class Joined(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +84,7 @@ async def run_joined(
             for one in programs.values():
                 tasks.create_task(one.watcher.run())
                 tasks.create_task(one.reflector.run())
+                tasks.create_task(one.peerer.run())
             started(programs)
 
 
@@ -86,8 +93,15 @@ async def _prepare(
 ) -> Programs:
     watching = WatcherSettings(cluster=name)
     reflecting = ReflectorSettings(cluster=name, create_namespaces=joined.create_namespaces)
-    rights = (*watcher_rights(watching), *reflector_rights(reflecting))
+    peering = PeererSettings(cluster=name)
+    rights = (
+        *watcher_rights(watching),
+        *reflector_rights(reflecting),
+        *peerer_rights(peering),
+    )
     client = await stack.enter_async_context(cluster(name, kubeconfig, rights))
+    with suppress(HeliographError):  # without it, the programs say what they cannot keep
+        await ensure_namespace(client, peering.namespace)
     settings = ConnectionSettings(urls=(joined.buses[name],), name=f"heliograph up, {name}")
     home = await stack.enter_async_context(bus(settings))
     buses = [ImportBus(connection=home)]
@@ -109,6 +123,14 @@ async def _prepare(
             buses=buses,
             telemetry=telemetry.from_environment("reflector", name, os.environ),
             metrics=Metrics("reflector", name),
+        ),
+        peerer=Peerer(
+            peering,
+            client,
+            home=home,
+            buses=buses,
+            telemetry=telemetry.from_environment("peerer", name, os.environ),
+            metrics=Metrics("peerer", name),
         ),
     )
 

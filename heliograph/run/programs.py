@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -23,6 +24,9 @@ from heliograph.metrics import Metrics
 from heliograph.run.settings import ProgramSettings
 from heliograph.run.streams import keep_streams
 from heliograph.web import Served, serve
+from services.peerer.peerer import Peerer
+from services.peerer.rights import rights as peerer_rights
+from services.peerer.settings import PeererSettings
 from services.reflector import preview as reflector_preview
 from services.reflector.reflector import Reflector
 from services.reflector.rights import rights as reflector_rights
@@ -90,7 +94,9 @@ async def run_reflector(
     async with AsyncExitStack() as stack:
         access = program.cluster_access()
         client = await stack.enter_async_context(cluster(settings.cluster, access, rights))
-        buses = await _buses(stack, program, settings)
+        buses = await _buses(
+            stack, partial(program.bus, "reflector", settings.cluster), settings.import_from
+        )
         reflector = Reflector(
             settings,
             client,
@@ -102,6 +108,30 @@ async def run_reflector(
         served = Served(program="reflector", ready=lambda: reflector.ready, metrics=metrics)
         await stack.enter_async_context(page(program.listen, served))
         await (_once(reflector.run(), reflector.caught_up()) if once else reflector.run())
+    traces.shutdown()
+
+
+async def run_peerer(program: ProgramSettings, settings: PeererSettings, *, once: bool) -> None:
+    """Run the peerer until cancelled, or until every Peer is as it should be."""
+    metrics = Metrics("peerer", settings.cluster)
+    traces = telemetry.from_environment("peerer", settings.cluster, os.environ)
+    async with AsyncExitStack() as stack:
+        access, rights = program.cluster_access(), peerer_rights(settings)
+        client = await stack.enter_async_context(cluster(settings.cluster, access, rights))
+        buses = await _buses(
+            stack, partial(program.bus, "peerer", settings.cluster), settings.import_from
+        )
+        peerer = Peerer(
+            settings,
+            client,
+            home=buses.home,
+            buses=buses.imports,
+            telemetry=traces,
+            metrics=metrics,
+        )
+        served = Served(program="peerer", ready=lambda: peerer.ready, metrics=metrics)
+        await stack.enter_async_context(page(program.listen, served))
+        await (_once(peerer.run(), peerer.caught_up()) if once else peerer.run())
     traces.shutdown()
 
 
@@ -119,7 +149,9 @@ async def preview_reflector(program: ProgramSettings, settings: ReflectorSetting
     async with AsyncExitStack() as stack:
         access, rights = program.cluster_access(), reflector_rights(settings)
         client = await stack.enter_async_context(cluster(settings.cluster, access, rights))
-        buses = await _buses(stack, program, settings)
+        buses = await _buses(
+            stack, partial(program.bus, "reflector", settings.cluster), settings.import_from
+        )
         try:
             async with asyncio.timeout(_ONCE_S):
                 lines = await reflector_preview.preview(settings, client, buses.imports)
@@ -149,25 +181,24 @@ def imports(
 
 
 class Buses(msgspec.Struct, frozen=True, kw_only=True):
-    """The buses of one reflector: its own cluster's, and those to import from."""
+    """The buses of one importing program: its own cluster's, and those to import from."""
 
     home: Connection
     imports: tuple[ImportBus, ...]
 
 
 async def _buses(
-    stack: AsyncExitStack, program: ProgramSettings, settings: ReflectorSettings
+    stack: AsyncExitStack, at: Callable[..., ConnectionSettings], import_from: Sequence[str]
 ) -> Buses:
-    own = program.bus("reflector", settings.cluster)
-    home = await stack.enter_async_context(bus(own))
-    if not settings.import_from:
+    """Connect; `at(urls)` is how to reach a bus, without URLs the own cluster's."""
+    home = await stack.enter_async_context(bus(at()))
+    if not import_from:
         return Buses(home=home, imports=(ImportBus(connection=home),))
     found = []
-    for urls, clusters in imports(settings.import_from):
+    for urls, clusters in imports(import_from):
         connection = home
         if urls:
-            other = program.bus("reflector", settings.cluster, urls)
-            connection = await stack.enter_async_context(connect(other, patient=True))
+            connection = await stack.enter_async_context(connect(at(urls), patient=True))
         found.append(ImportBus(connection=connection, clusters=clusters))
     return Buses(home=home, imports=tuple(found))
 

@@ -23,10 +23,12 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         keys: By public key.
         addresses: By private IP.
+        contested: Clusters with a node whose key or address another node announces too.
     """
 
     keys: Mapping[str, Holder] = {}
     addresses: Mapping[str, Holder] = {}
+    contested: frozenset[ClusterId] = frozenset()
 
 
 def make_book(clusters: Iterable[tuple[ClusterId, Mapping[str, NodeAnnounced]]]) -> Book:
@@ -39,10 +41,12 @@ def make_book(clusters: Iterable[tuple[ClusterId, Mapping[str, NodeAnnounced]]])
     """
     keys: dict[str, Holder] = {}
     addresses: dict[str, Holder] = {}
+    contested: set[ClusterId] = set()
     for cluster, nodes in clusters:
         for name in sorted(nodes):
             node, holder = nodes[name], Holder(cluster=cluster, node=name)
-            keys.setdefault(node.public_key, holder)
-            if node.private_ip:
-                addresses.setdefault(node.private_ip, holder)
-    return Book(keys=keys, addresses=addresses)
+            first = keys.setdefault(node.public_key, holder)
+            there = addresses.setdefault(node.private_ip, holder) if node.private_ip else holder
+            if first is not holder or there is not holder:
+                contested |= {cluster, first.cluster, there.cluster}
+    return Book(keys=keys, addresses=addresses, contested=frozenset(contested))

@@ -14,6 +14,7 @@ from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.contract.subjects import Kind
 from heliograph.errors import HeliographError, RetryableError
 from heliograph.imports.consume import Cause, Discovery, Found, ImportBus, Importer, Told
+from heliograph.imports.waiting import Waiting
 from heliograph.kube.client import KubeClient
 from heliograph.kube.errors import AlreadyExists, Busy, Forbidden, Invalid, Unauthorized
 from heliograph.membership.record import Membership
@@ -29,7 +30,6 @@ from services.reflector.picture import Picture
 from services.reflector.refusals import RefusalBoard
 from services.reflector.settings import ReflectorSettings
 from services.reflector.table import ImportTable, ServiceKey
-from services.reflector.waiting import Waiting
 from services.reflector.watch import OwnWatch
 
 _PASSES: Final = 8
@@ -83,7 +83,7 @@ class Reflector:
         self._queue: Queue[ServiceKey] = Queue()
         self._progress = asyncio.Event()
         self._importers: set[ClusterId] = set()
-        self._waiting = Waiting(self._importing, telemetry, metrics)
+        self._waiting: Waiting[ServiceKey] = Waiting(self._importing, telemetry, metrics)
         self._refusals = RefusalBoard(
             self._importing, home, client, telemetry=telemetry, metrics=metrics
         )

@@ -1,9 +1,10 @@
-"""Who waits for a mirror: the messages that made it be looked at, and what they are told."""
+"""Who waits for a thing: the messages that made it be looked at, and what they are told."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from contextlib import suppress
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -16,10 +17,26 @@ from heliograph.errors import HeliographError
 from heliograph.imports.consume import Cause
 from heliograph.metrics import Metrics
 from heliograph.telemetry import Span, Telemetry
-from services.reflector.mirror import Refusal
-from services.reflector.table import ServiceKey
+
+K = TypeVar("K", bound=Hashable)
 
 _NS = 1e9
+
+
+class Refused(Protocol):
+    """Why something of a cluster is not taken, or not wholly."""
+
+    @property
+    def exporting(self) -> ClusterId:
+        """The cluster concerned."""
+
+    @property
+    def reason(self) -> str:
+        """One CamelCase word."""
+
+    @property
+    def message(self) -> str:
+        """One sentence for people."""
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,17 +55,17 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     since_ns: int
 
 
-class Waiting:
-    """The messages that wait, by mirror and exporting cluster; a newer one replaces an older."""
+class Waiting(Generic[K]):
+    """The messages that wait, by thing and exporting cluster; a newer one replaces an older."""
 
     def __init__(self, importing: ClusterId, telemetry: Telemetry, metrics: Metrics) -> None:
         self._importing = importing
         self._telemetry = telemetry
         self._metrics = metrics
-        self._pending: dict[ServiceKey, dict[ClusterId, Pending]] = {}
+        self._pending: dict[K, dict[ClusterId, Pending]] = {}
 
-    def expect(self, key: ServiceKey, connection: Connection, cause: Cause) -> None:
-        """Remember a message until the mirror is in place."""
+    def expect(self, key: K, connection: Connection, cause: Cause) -> None:
+        """Remember a message until the thing is in place."""
         waiting = self._pending.setdefault(key, {})
         superseded = waiting.pop(cause.subject.cluster, None)
         if superseded is not None:
@@ -67,19 +84,25 @@ class Waiting:
             cause=cause, connection=connection, span=span, since_ns=now_ns()
         )
 
-    def traceparent(self, key: ServiceKey) -> str:
-        """Return the span that writes for this mirror belong to; empty if nobody waits."""
+    def traceparent(self, key: K) -> str:
+        """Return the span that writes for this thing belong to; empty if nobody waits."""
         waiting = self._pending.get(key)
         return next(iter(waiting.values())).span.traceparent if waiting else ""
 
-    async def settle(self, key: ServiceKey, refusals: Iterable[Refusal]) -> None:
-        """Tell those who wait that the mirror is as it should be, or why it is not."""
-        refused = {refusal.exporting for refusal in refusals}
+    def keys(self) -> tuple[K, ...]:
+        """Return the things that somebody waits for."""
+        return tuple(self._pending)
+
+    async def settle(self, key: K, refusals: Iterable[Refused]) -> None:
+        """Tell those who wait that the thing is as it should be, or why it is not."""
+        refused: dict[ClusterId, Refused] = {}
+        for refusal in refusals:
+            refused.setdefault(refusal.exporting, refusal)
         for exporting, pending in self._pending.pop(key, {}).items():
             pending.span.end()
             if pending.cause.live:
                 self._observe(pending.cause)
-                await self._send(pending, refused=exporting in refused)
+                await self._send(pending, refused.get(exporting))
 
     async def complain(self, connection: Connection, cause: Cause) -> None:
         """Tell an exporting cluster that its stream holds something else than its message says."""
@@ -99,12 +122,14 @@ class Waiting:
         histogram = self._metrics.propagation
         histogram.labels(subject.cluster, self._importing, subject.kind).observe(elapsed_s)
 
-    async def _send(self, pending: Pending, *, refused: bool) -> None:
+    async def _send(self, pending: Pending, refused: Refused | None) -> None:
         """Send feedback, at most once: it is a courtesy, and nothing depends on it."""
         feedback = Feedback(
             event_id=pending.cause.event_id,
             outcome="refused" if refused else "applied",
             seconds=(now_ns() - pending.since_ns) / _NS,
+            reason=refused.reason if refused else "",
+            message=refused.message if refused else "",
         )
         await self._publish(pending.connection, pending.cause, feedback)
 

@@ -13,9 +13,9 @@ from heliograph.contract.messages import Feedback, decode_feedback
 from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import Kind, Subject
 from heliograph.imports.consume import Cause
+from heliograph.imports.waiting import Waiting
 from heliograph.metrics import Metrics
 from services.reflector.mirror import Refusal
-from services.reflector.waiting import Waiting
 from tests.support.mirrors import EAST, HERE, KEY, SOUTH
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -1,0 +1,325 @@
+"""The peerer, put together: consume nodes, follow the own Peers, plan, apply."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from heliograph.admission.declaration import Decision
+from heliograph.bus import Connection
+from heliograph.contract.names import ClusterId, parse_cluster_id
+from heliograph.contract.subjects import Kind
+from heliograph.errors import HeliographError, RetryableError
+from heliograph.imports.consume import Cause, Discovery, ImportBus, Importer, Told
+from heliograph.imports.waiting import Waiting
+from heliograph.kilo.peer import PEERS, Peer
+from heliograph.kube.client import KubeClient
+from heliograph.kube.errors import Busy, Forbidden, Invalid, Unauthorized
+from heliograph.kube.watch import Listed, ListWatch, Upserted, WatchEvent
+from heliograph.membership.admissions import Admissions, own_declaration
+from heliograph.membership.configmap import follow
+from heliograph.metrics import Metrics
+from heliograph.queue import Queue, Urgency
+from heliograph.telemetry import Telemetry
+from services.peerer.apply import STALE, Applier, Failure
+from services.peerer.operations import DeletePeer, Operation
+from services.peerer.own import EVERYBODY
+from services.peerer.picture import Picture
+from services.peerer.refusal import Refusal
+from services.peerer.refusals import RefusalBoard
+from services.peerer.settings import PeererSettings
+from services.peerer.table import CLUSTER_ITSELF, NodeTable
+
+_PASSES: Final = 8
+"""How often one cluster's Peers are planned anew at once: a handover takes three passes."""
+
+_WORKERS: Final = 4
+_LOOK_AGAIN_S: Final = 5.0
+_MISSING_RIGHT_S: Final = 30.0
+_LOOK_S: Final = 0.5
+
+NodeKey = tuple[ClusterId, str]
+_log = structlog.get_logger()
+
+
+class Unsettled(RetryableError):
+    """Peers were still not as planned after several passes: somebody else works on them."""
+
+    def __init__(self, exporting: ClusterId) -> None:
+        super().__init__(
+            f"Peers of cluster {exporting} change while they are being written; trying again later"
+        )
+
+
+class Peerer:
+    """Keeps the Peers of one cluster, until cancelled."""
+
+    def __init__(
+        self,
+        settings: PeererSettings,
+        client: KubeClient,
+        *,
+        home: Connection,
+        buses: Sequence[ImportBus],
+        telemetry: Telemetry,
+        metrics: Metrics,
+    ) -> None:
+        """Prepare; `home` is the own cluster's bus, `buses` those of the exporting clusters."""
+        self._settings, self._client = settings, client
+        self._importing: ClusterId = parse_cluster_id(settings.cluster)
+        self._home, self._buses = home, buses
+        self._telemetry, self._metrics = telemetry, metrics
+        self._picture = Picture(self._importing, settings)
+        self._queue: Queue[ClusterId] = Queue()
+        self._progress = asyncio.Event()
+        self._known, self._listed = asyncio.Event(), asyncio.Event()
+        self._waiting: Waiting[NodeKey] = Waiting(self._importing, telemetry, metrics)
+        self._watch = ListWatch(client, PEERS, look_again_s=_LOOK_AGAIN_S)
+        self._applier = Applier(
+            client, self._picture.own, metrics, in_flight=settings.writes_in_flight
+        )
+        self._refusals = RefusalBoard(
+            self._importing,
+            home,
+            client,
+            telemetry=telemetry,
+            metrics=metrics,
+            regarding=settings.namespace,
+        )
+        self._admissions = Admissions(
+            client, settings.namespace, self._importing, changed=self._on_decision
+        )
+
+    def show_refusals(self, shown: Callable[[Refusal], None]) -> None:
+        """Let `shown` hear of each refusal when it begins to stand."""
+        self._refusals.shown = shown
+
+    @property
+    def absent(self) -> bool:
+        """Whether the cluster has no kind Peer: Kilo is not installed there."""
+        return self._watch.absent
+
+    @property
+    def ready(self) -> bool:
+        """Whether the own cluster is followed, and every cluster's nodes are known."""
+        following = self._watch.alive or self.absent
+        return following and self._known.is_set() and self._picture.complete
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits, is written, or waits for another attempt."""
+        return self.ready and not (len(self._queue) or self._queue.retrying)
+
+    def refused(self, exporting: ClusterId) -> tuple[str, ...]:
+        """Return the reasons why something of a cluster is not peered with."""
+        return tuple(refusal.reason for refusal in self._refusals.standing(exporting))
+
+    async def caught_up(self) -> None:
+        """Wait until every cluster's nodes are known, and every Peer is as it should be."""
+        while not (self._picture.exporting() and self.idle):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await self._progress.wait()
+            self._progress.clear()
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow_peers())
+                tasks.create_task(self._refusals.run())
+                tasks.create_task(self._follow_membership())
+                tasks.create_task(self._admissions.run())
+                await self._declare_own()
+                await self._known.wait()
+                self._import(tasks, self._home, self._importing)
+                for bus in self._buses:
+                    tasks.create_task(Discovery(bus, found=self._finder(tasks)).run())
+                await self._listed.wait()
+                await self._admissions.known.wait()
+                self._look_at(self._picture.exporting())
+                for _ in range(_WORKERS):
+                    tasks.create_task(self._work())
+                await self.caught_up()
+                self._refusals.looked_at_everything()
+        finally:
+            self._queue.close()
+            self._waiting.close()
+
+    async def _declare_own(self) -> None:
+        """Know the own ranges before anything is written; later the own watcher's word counts."""
+        own = await own_declaration(self._client, self._importing)
+        if self._picture.declared is None:
+            self._picture.declared = own
+            self._admissions.put(own)
+
+    def _finder(self, tasks: asyncio.TaskGroup) -> Callable[[Connection, ClusterId], None]:
+        return lambda connection, cluster: self._import(tasks, connection, cluster)
+
+    def _import(self, tasks: asyncio.TaskGroup, connection: Connection, cluster: ClusterId) -> None:
+        """Begin to read a cluster's nodes, once."""
+        listed = cluster == self._importing or self._picture.listed(cluster)
+        if cluster in self._picture.tables or not listed:
+            return
+        left_at = self._picture.membership.departed.get(cluster)
+        table = self._picture.tables[cluster] = NodeTable(cluster, left_at=left_at)
+        self._refusals.listens(cluster, connection)
+        told: Told[str] = Told(
+            touched=lambda names, cause: self._on_nodes(connection, cluster, names, cause),
+            completed=self._on_complete,
+            mismatched=lambda cause: self._waiting.complain(connection, cause),
+            departed=lambda exporting, _: self._on_departure(exporting),
+        )
+        importer = Importer(connection, cluster, table, metrics=self._metrics, told=told)
+        tasks.create_task(importer.run())
+
+    def _on_nodes(
+        self, connection: Connection, exporting: ClusterId, names: set[str], cause: Cause | None
+    ) -> None:
+        contested = self._picture.contested()
+        self._picture.changed()
+        if CLUSTER_ITSELF in names:
+            self._declare(exporting)
+        if cause is not None and cause.live and cause.subject.kind is Kind.NODE:
+            self._waiting.expect((exporting, cause.subject.name), connection, cause)
+        concerned = {exporting, *contested, *self._picture.contested()}
+        self._look_at(concerned if exporting != self._importing else self._picture.exporting())
+
+    def _on_complete(self, exporting: ClusterId) -> None:
+        self._progress.set()
+        self._look_at({exporting})
+
+    def _on_departure(self, exporting: ClusterId) -> None:
+        """Take that a cluster left the ClusterSet, or is back."""
+        self._picture.changed()
+        self._declare(exporting)
+        self._look_at({exporting})
+
+    def _declare(self, cluster: ClusterId) -> None:
+        """Let the ranges of a cluster count; those of one that has left are free."""
+        declaration = self._picture.declaration(cluster)
+        if cluster == self._importing:
+            self._picture.declared = declaration or self._picture.declared
+        if declaration is not None:
+            self._admissions.put(declaration)
+        elif self._picture.tables[cluster].left_at is not None:
+            self._admissions.drop(cluster)
+
+    def _on_decision(self, decision: Decision) -> None:
+        self._picture.decision = decision
+        self._picture.changed()
+        self._look_at(self._picture.exporting())
+
+    async def _follow_membership(self) -> None:
+        """Take what people decided; whatever may depend on it is looked at."""
+        async for membership in follow(self._client, self._settings.namespace):
+            self._picture.membership = membership
+            self._picture.changed()
+            self._admissions.follow(membership)
+            self._known.set()
+            self._look_at(self._picture.exporting())
+
+    async def _follow_peers(self) -> None:
+        async for event in self._watch.events():
+            touched = self._fold(event)
+            self._listed.set()
+            if self.absent:
+                self._complain()
+            everybody = EVERYBODY in touched or isinstance(event, Listed)
+            self._look_at(self._picture.exporting() if everybody else touched)
+
+    def _fold(self, event: WatchEvent[Peer]) -> set[ClusterId]:
+        match event:
+            case Listed():
+                return self._picture.own.list(event.items)
+            case Upserted():
+                return self._picture.own.put(event.object)
+            case _:
+                return self._picture.own.drop(event.object)
+
+    def _complain(self) -> None:
+        _log.error(
+            "no kind Peer",
+            importing=self._importing,
+            error=f"the API server of cluster {self._importing} knows no kind Peer "
+            f"(peers.kilo.squat.ai), so no Peers are set; mirrors go on. Install Kilo there with "
+            f"its custom resource definitions; Peers follow within {_LOOK_AGAIN_S:g} s. Or run no "
+            f"peerer, if another network joins the clusters.",
+        )
+
+    def _look_at(self, clusters: Iterable[ClusterId]) -> None:
+        for exporting in clusters:
+            if exporting not in {self._importing, EVERYBODY}:
+                self._queue.add(exporting, Urgency.CHANGE)
+
+    async def _work(self) -> None:
+        """Bring one cluster's Peers after another to what they should be; for ever."""
+        while True:
+            exporting = await self._queue.get()
+            try:
+                await self._reconcile(exporting)
+            except HeliographError as error:
+                self._defer(exporting, error)
+            else:
+                self._queue.done(exporting)
+            self._metrics.retries.set(self._queue.retrying)
+            self._progress.set()
+
+    def _defer(self, exporting: ClusterId, error: HeliographError) -> None:
+        """Try again later; slowly where people must act first."""
+        if isinstance(error, Forbidden | Unauthorized):
+            _log.error("missing right", importing=self._importing, error=str(error))
+            self._queue.failed(exporting, after_s=_MISSING_RIGHT_S)
+            return
+        _log.info("peers deferred", importing=self._importing, error=str(error))
+        self._queue.failed(exporting, after_s=error.retry_after_s if isinstance(error, Busy) else 0)
+
+    async def _reconcile(self, exporting: ClusterId) -> None:
+        """Plan and apply, one phase after another, until nothing is left to do.
+
+        Raises:
+            HeliographError: An operation failed, and not by what a new plan mends.
+        """
+        for _ in range(_PASSES):
+            plan = self._picture.plan(exporting)
+            phase = plan.additions or plan.handovers or plan.deletions
+            if not phase or self.absent:
+                self._refusals.put(exporting, plan.refusals)
+                await self._settle(exporting, plan.refusals)
+                return
+            failures = await self._apply(exporting, phase)
+            for failure in failures:
+                self._judge(exporting, failure)
+        raise Unsettled(exporting)
+
+    async def _apply(
+        self, exporting: ClusterId, operations: Sequence[Operation]
+    ) -> tuple[Failure, ...]:
+        causes = (key for key in self._waiting.keys() if key[0] == exporting)  # noqa: SIM118
+        parent = next((self._waiting.traceparent(key) for key in causes), "")
+        span = self._telemetry.start("apply", parent=parent)
+        span.note(heliograph_operations=len(operations))
+        try:
+            return await self._applier.apply(operations)
+        finally:
+            span.end()
+
+    def _judge(self, exporting: ClusterId, failure: Failure) -> None:
+        """Take that an operation failed; raise what only waiting mends."""
+        operation, error = failure.operation, failure.error
+        if isinstance(error, Invalid) and not isinstance(operation, DeletePeer):
+            self._picture.reject(exporting, operation.peer, str(error))
+        elif not isinstance(error, STALE):
+            raise error
+
+    async def _settle(self, exporting: ClusterId, refusals: Iterable[Refusal]) -> None:
+        """Tell those who wait that their node is peered with, or why not."""
+        standing = tuple(refusals)
+        for key in self._waiting.keys():  # noqa: SIM118 - no mapping
+            if key[0] == exporting:
+                about = (r for r in standing if r.kind == "cluster" or r.name == key[1])
+                await self._waiting.settle(key, about)
