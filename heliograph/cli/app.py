@@ -249,16 +249,21 @@ def lab_up(
     real: Annotated[
         bool, Parameter(help="Real control planes; the first time, builds them.", negative="")
     ] = False,
+    kilo: Annotated[
+        bool, Parameter(help="Nodes that look as if Kilo ran on them; it does not.", negative="")
+    ] = False,
+    nodes: Annotated[int, Parameter(help="How many nodes each has, with --kilo.")] = 2,
 ) -> int:
     """Run clusters until Ctrl-C; then they are gone, with all that they hold.
 
     Example:
-        heliograph lab up --clusters 2 --kubeconfig lab.kubeconfig
+        heliograph lab up --clusters 2 --kubeconfig lab.kubeconfig --kilo
     """
     from heliograph.cli import lab as lab_command  # noqa: PLC0415 - keeps `--help` quick
 
     logs.configure("warning", human=True)
-    return program.run(lab_command.up(clusters, kubeconfig, real=real))
+    given = nodes if kilo else None
+    return program.run(lab_command.up(clusters, kubeconfig, real=real, nodes=given))
 
 
 def _load(struct: type[S], flags: Mapping[str, object]) -> S:

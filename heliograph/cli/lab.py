@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
 
 from heliograph.lab.access import write_kubeconfig
-from heliograph.lab.clusters import cluster_names, memory_clusters, real_clusters
+from heliograph.lab.clusters import (
+    cluster_names,
+    memory_clusters,
+    nodes_with_kilo,
+    real_clusters,
+)
 from heliograph.lab.controlplane import built_path
+from heliograph.lab.kilo import kilo_nodes
 
 
-async def up(count: int, kubeconfig: Path, *, real: bool) -> None:
-    """Run clusters until cancelled; write a kubeconfig with one context for each."""
+async def up(count: int, kubeconfig: Path, *, real: bool, nodes: int | None) -> None:
+    """Run clusters until cancelled; write a kubeconfig with one context for each.
+
+    Args:
+        count: How many.
+        kubeconfig: The file to write.
+        real: Whether they are real control planes.
+        nodes: How many nodes with Kilo's annotations each has; None for none at all.
+    """
     cluster_names(count)  # refuses a bad count before anything is built
+    if nodes is not None:
+        kilo_nodes(0, nodes)  # likewise
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     running = real_clusters(count, console.print) if real else memory_clusters(count)
     async with running as accesses:
@@ -24,5 +40,8 @@ async def up(count: int, kubeconfig: Path, *, real: bool) -> None:
         console.print(f"kubeconfig: {kubeconfig} (a context for each cluster)")
         if (binary := built_path()) is not None:
             console.print(f"kubectl, if you have none: {binary} kubectl", style="dim")
-        console.print("Ctrl-C ends them, and all that they hold is gone")
-        await asyncio.Event().wait()
+        async with nodes_with_kilo(kubeconfig, count, nodes) if nodes else nullcontext():
+            if nodes:
+                console.print(f"each has {nodes} nodes that say what Kilo's agent would say")
+            console.print("Ctrl-C ends them, and all that they hold is gone")
+            await asyncio.Event().wait()

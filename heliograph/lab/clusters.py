@@ -1,4 +1,7 @@
-"""Several clusters at once, in memory or real, with ranges that do not overlap."""
+"""Several clusters at once, in memory or real, with ranges that do not overlap.
+
+All of them know Kilo's Peer, as clusters do in which Kilo runs.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,19 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from heliograph.bus.background import alongside
 from heliograph.errors import InputError
-from heliograph.lab.access import ClusterAccess
+from heliograph.kube.client import KubeClient
+from heliograph.kube.kubeconfig import Kubeconfig
+from heliograph.lab.access import ClusterAccess, write_kubeconfig
 from heliograph.lab.controlplane import ControlPlane, ControlPlaneSettings, ensure_built
+from heliograph.lab.kilo import (
+    KiloNodes,
+    install_peer_crd,
+    kilo_nodes,
+    kilo_subnet,
+    peer_crd,
+)
 from heliograph.lab.memory import MemoryCluster, MemoryClusterSettings
 
 Progress = Callable[[str], None]
@@ -49,6 +62,7 @@ async def memory_clusters(count: int) -> AsyncIterator[tuple[ClusterAccess, ...]
         for number, name in enumerate(cluster_names(count)):
             settings = MemoryClusterSettings(name=name, service_cidrs=(service_cidr(number),))
             cluster = await stack.enter_async_context(MemoryCluster(settings))
+            cluster.apply(peer_crd())
             accesses.append(cluster.access)
         yield tuple(accesses)
 
@@ -72,4 +86,37 @@ async def real_clusters(count: int, progress: Progress) -> AsyncIterator[tuple[C
             for plane in planes:
                 stack.push_async_exit(plane)
             await asyncio.gather(*(asyncio.to_thread(plane.start) for plane in planes))
-            yield tuple(plane.access for plane in planes)
+            accesses = tuple(plane.access for plane in planes)
+            await _install(accesses, Path(folder) / "kubeconfig")
+            yield accesses
+
+
+async def _install(accesses: tuple[ClusterAccess, ...], kubeconfig: Path) -> None:
+    write_kubeconfig(kubeconfig, accesses)
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(
+                KubeClient(access.name, Kubeconfig(path=kubeconfig, context=access.name))
+            )
+            for access in accesses
+        ]
+        await asyncio.gather(*map(install_peer_crd, clients))
+
+
+@asynccontextmanager
+async def nodes_with_kilo(kubeconfig: Path, count: int, nodes: int) -> AsyncIterator[None]:
+    """Give each of so many clusters (as they are named here) nodes whose hearts beat.
+
+    Args:
+        kubeconfig: It has a context for each cluster.
+        count: How many clusters.
+        nodes: How many nodes each is given.
+    """
+    async with AsyncExitStack() as stack:
+        for number, name in enumerate(cluster_names(count)):
+            access = Kubeconfig(path=kubeconfig, context=name)
+            client = await stack.enter_async_context(KubeClient(name, access, field_manager="kg"))
+            kilo = KiloNodes(client, subnet=kilo_subnet(number))
+            await kilo.add(*kilo_nodes(number, nodes))
+            await stack.enter_async_context(alongside(kilo.beat()))
+        yield

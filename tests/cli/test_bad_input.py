@@ -125,15 +125,16 @@ def test_decisions_about_the_clusterset_are_refused(
     assert said in explained(capsys, *given)
 
 
-def test_a_count_of_clusters_that_cannot_be(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("count", [("--clusters", "0"), ("--kilo", "--nodes", "0")])
+def test_a_count_of_the_laboratory_that_cannot_be(
+    count: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The laboratory says how many clusters there may be."""
+    """The laboratory says how many clusters, and how many nodes, there may be."""
     path = str(tmp_path / "k")
 
-    said = explained(capsys, "lab", "up", "--clusters", "0", "--kubeconfig", path)
+    said = explained(capsys, "lab", "up", *count, "--kubeconfig", path)
 
-    assert "a number from 1 to" in said
+    assert f"{count[-2]} 0 cannot be: give a number from 1 to" in said
 
 
 @pytest.mark.nats

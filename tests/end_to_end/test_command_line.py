@@ -72,10 +72,14 @@ def test_the_objects_of_kilos_page_appear_with_kubectl_alone(
     """`lab up` in one terminal, `up` in another, kubectl in a third: the README's ten minutes."""
     kubeconfig, lab_log, up_log = tmp_path / "kubeconfig", tmp_path / "lab", tmp_path / "up"
     kubectl = Kubectl(kubeconfig, tmp_path)
-    lab = ("lab", "up", "--clusters", "2", *kind, "--kubeconfig", str(kubeconfig))
+    lab = ("lab", "up", "--clusters", "2", *kind, "--kubeconfig", str(kubeconfig), "--kilo")
     joined = [f"--cluster={name}={kubeconfig}@{name}" for name in ("east", "west")]
     with command(*lab, log=lab_log):
         until(kubeconfig.exists, within_s=120, log=lab_log)
+        until(lambda: "Ctrl-C" in lab_log.read_text(), within_s=30, log=lab_log)
+        assert kubectl("west", "get", "nodes", "-o", "name").split() == ["node/n1", "node/n2"]
+        assert "kilo.squat.ai/last-seen" in kubectl("west", "get", "node", "n1", "-o", "yaml")
+        assert kubectl("west", "get", "peers") == ""
         with command("up", *joined, log=up_log):
             until(lambda: "are joined" in up_log.read_text(), within_s=30, log=up_log)
             kubectl("east", "create", "service", "clusterip", "important-service", "--tcp=80")
