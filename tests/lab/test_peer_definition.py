@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from heliograph.bus.background import alongside
-from heliograph.kilo.peer import PEERS, Peer, PeerSpec
+from heliograph.kilo.peer import PEERS, DNSOrIP, PeerEndpoint
 from heliograph.kube.client import KubeClient
 from heliograph.kube.errors import AlreadyExists, Invalid, NotFound
 from heliograph.kube.objects import KubeObject, ObjectMeta, Resource
 from heliograph.kube.watch import Deleted, Listed, ListWatch
 from heliograph.lab.kilo import install_peer_crd
 from tests.bus.support import eventually
-from tests.support.builders import KEY
+from tests.support.builders import peer
 
 pytest_plugins = ["tests.lab.api_fixtures"]
 
@@ -64,19 +64,15 @@ async def kilo(kube: KubeClient) -> AsyncIterator[KubeClient]:
         await remove(kube)
 
 
-def peer(name: str = "east-n1", *, key: str = KEY) -> Peer:
-    """Return a Peer."""
-    spec = PeerSpec(allowed_ips=("10.42.0.0/24",), public_key=key)
-    return Peer(metadata=ObjectMeta(name=name), spec=spec)
-
-
 async def test_peers_are_served_once_they_are_installed(kilo: KubeClient) -> None:
     """Right after it, Peers can be written; and a second time it changes nothing."""
-    made = await kilo.create(PEERS, peer())
+    made = await kilo.create(PEERS, peer(endpoint="[2001:db8::1]:51820", persistent_keepalive=25))
     before = await kilo.get(DEFINITIONS, "", NAME)
     await install_peer_crd(kilo)
 
-    assert made.spec == peer().spec
+    assert made.spec.allowed_ips == ("10.42.0.0/24",)
+    assert made.spec.endpoint == PeerEndpoint(dns_or_ip=DNSOrIP(ip="2001:db8::1"), port=51820)
+    assert made.spec.persistent_keepalive == 25
     assert (await kilo.get(DEFINITIONS, "", NAME)).metadata.uid == before.metadata.uid
     with pytest.raises(AlreadyExists):
         await kilo.create(PEERS, peer())
@@ -102,7 +98,7 @@ async def test_a_definition_on_its_way_out_is_made_anew(kilo: KubeClient) -> Non
 async def test_a_peer_that_is_not_valid_is_refused(kilo: KubeClient) -> None:
     """What the Struct leaves out because it is empty, the schema requires."""
     with pytest.raises(Invalid, match="publicKey"):
-        await kilo.create(PEERS, peer(key=""))
+        await kilo.create(PEERS, peer(public_key=""))
 
 
 async def test_peers_that_come_and_go_are_followed(kube: KubeClient) -> None:

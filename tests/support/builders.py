@@ -9,6 +9,7 @@ import msgspec
 
 from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import Kind, Subject
+from heliograph.kilo.peer import DNSOrIP, Peer, PeerEndpoint, PeerSpec
 from heliograph.kube.objects import (
     Endpoint,
     EndpointConditions,
@@ -138,6 +139,25 @@ def node(
         metadata=ObjectMeta(name=name, annotations=annotations or {}, labels=labels or {}),
         spec=NodeSpec(pod_cidr=pod_cidrs[0] if pod_cidrs else "", pod_cidrs=pod_cidrs),
     )
+
+
+def peer(
+    name: str = "east-n1",
+    *allowed_ips: str,
+    endpoint: str = "",
+    meta: Mapping[str, Any] | None = None,
+    **spec: Any,  # noqa: ANN401 - fields of PeerSpec
+) -> Peer:
+    """Return a Peer of one pod range, unless ranges are given; `endpoint` is "address:port"."""
+    host, _, port = endpoint.rpartition(":")
+    reached = PeerEndpoint(dns_or_ip=DNSOrIP(ip=host.strip("[]")), port=int(port or 0))
+    given = {
+        "allowed_ips": allowed_ips or ("10.42.0.0/24",),
+        "endpoint": reached if endpoint else None,
+        "public_key": KEY,
+        **spec,
+    }
+    return Peer(metadata=ObjectMeta(name=name, **(meta or {})), spec=PeerSpec(**given))
 
 
 def service_cidr(name: str, *cidrs: str) -> ServiceCIDR:
