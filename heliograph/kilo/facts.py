@@ -23,6 +23,14 @@ PREFIX: Final = "kilo.squat.ai/"
 FRESH_S: Final = 60
 """A node is ready as long as its heartbeat is younger (strictly)."""
 
+_LAST_SEEN: Final = PREFIX + "last-seen"
+_READ: Final = tuple(
+    PREFIX + name
+    for name in (
+        *("key", "endpoint", "force-endpoint", "internal-ip", "force-internal-ip", "wireguard-ip"),
+        *("location", "leader", "granularity", "persistent-keepalive"),
+    )
+)
 _REGION_LABEL: Final = "topology.kubernetes.io/region"
 _KEY_BYTES: Final = 32
 _MAX_UINT16: Final = 65535
@@ -51,19 +59,36 @@ def node_facts(node: Node) -> NodeFacts | None:
     Enough is: a key, an endpoint, a pod CIDR, a heartbeat (Kilo's own rule of readiness, but for
     the age of the heartbeat, which is the table's matter). Kubernetes' Ready does not count.
     """
-    said = {
-        name.removeprefix(PREFIX): value
-        for name, value in node.metadata.annotations.items()
-        if name.startswith(PREFIX)
-    }
+    announced, last_seen_s = announced_of(node), heartbeat_s(node)
+    if announced is None or last_seen_s is None:
+        return None
+    return NodeFacts(announced=announced, last_seen_s=last_seen_s)
+
+
+def said_of(node: Node) -> tuple[object, ...]:
+    """Return the texts that `announced_of` reads: those of a mere heartbeat equal the last ones."""
+    metadata, spec = node.metadata, node.spec
+    region = metadata.labels.get(_REGION_LABEL)
+    return (spec.pod_cidr, spec.pod_cidrs, region, *map(metadata.annotations.get, _READ))
+
+
+def heartbeat_s(node: Node) -> int | None:
+    """Return when Kilo's agent was there last, seconds since the Unix epoch; None if never."""
+    return _number(node.metadata.annotations.get(_LAST_SEEN, "")) or None
+
+
+def announced_of(node: Node) -> NodeAnnounced | None:
+    """Return what the other clusters are told of a node, if its agent lives; see `node_facts`."""
+    annotations = node.metadata.annotations
+    said = {name.removeprefix(PREFIX): annotations[name] for name in _READ if name in annotations}
     public_key = parse_public_key(said.get("key", ""))
     endpoint = parse_endpoint(said.get("force-endpoint", "")) or parse_endpoint(
         said.get("endpoint", "")
     )
-    pod_cidrs, last_seen_s = pod_cidrs_of(node), _number(said.get("last-seen", ""))
-    if not (public_key and endpoint and pod_cidrs and last_seen_s):
+    pod_cidrs = pod_cidrs_of(node)
+    if not (public_key and endpoint and pod_cidrs):
         return None
-    announced = NodeAnnounced(
+    return NodeAnnounced(
         public_key=public_key,
         endpoint=endpoint,
         pod_cidrs=pod_cidrs,
@@ -74,7 +99,6 @@ def node_facts(node: Node) -> NodeFacts | None:
         granularity=_GRANULARITIES.get(said.get("granularity", ""), ""),
         persistent_keepalive=_keepalive(said.get("persistent-keepalive", "")),
     )
-    return NodeFacts(announced=announced, last_seen_s=last_seen_s)
 
 
 def parse_public_key(text: str) -> str | None:
@@ -94,6 +118,12 @@ def parse_endpoint(text: str) -> str | None:
     if host.startswith("[") and host.endswith("]"):
         return text if _is_ip(host[1:-1], 6) else None
     return text if _is_ip(host, 4) or is_dns_subdomain(host) else None
+
+
+def endpoint_name(endpoint: str | None) -> str | None:
+    """Return the DNS name in an endpoint; None if it has an address, or there is no endpoint."""
+    host = (endpoint or "").rpartition(":")[0]
+    return None if not host or host.startswith("[") or _is_ip(host, 4) else host
 
 
 def pod_cidrs_of(node: Node) -> tuple[str, ...]:

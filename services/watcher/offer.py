@@ -67,7 +67,7 @@ async def read_offer(settings: WatcherSettings, client: KubeClient) -> Offer:
 
 async def listed_tables(settings: WatcherSettings, client: KubeClient) -> ClusterTables:
     """Return the tables as they are once every kind was listed."""
-    tables = ClusterTables(client, node_grace_s=settings.node_grace_s, touched=lambda *_: None)
+    tables = ClusterTables(client, settings, touched=lambda *_: None)
     async with asyncio.TaskGroup() as tasks:
         following = tasks.create_task(tables.follow())
         await tables.listed.wait()
@@ -108,6 +108,7 @@ def announce_cluster(
         uid=uid,
         service_cidrs=join_ranges(settings.service_cidrs or tables.ranges.cidrs()),
         pod_cidrs=join_ranges(settings.pod_cidrs) or nodes.pod_cidrs(),
+        tunnel_cidrs=join_ranges(settings.tunnel_cidrs) or nodes.tunnel_cidrs(),
         peering="kilo" if nodes.names() else "none",
         version=heliograph.__version__,
         lease_s=settings.lease_s,

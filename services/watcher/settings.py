@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from heliograph.membership.record import NAMESPACE
+from heliograph.ranges import canonical
 
 PositiveSeconds = Annotated[float, msgspec.Meta(gt=0)]
 
@@ -29,6 +30,8 @@ class WatcherSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         stream_replicas: How many servers of the bus keep the stream.
         service_cidrs: Ranges of cluster IPs, instead of what the API server says.
         pod_cidrs: Ranges of pods, instead of what the nodes say.
+        tunnel_cidrs: Ranges of the nodes' addresses in the tunnels, instead of what the nodes say.
+        kilo_granularity: Granularity of Kilo's mesh, instead of what the nodes say.
         namespace: Namespace of the ConfigMap 'clusterset', which keeps what 'heliograph leave',
             'forget' and 'confirm' say.
     """
@@ -42,4 +45,13 @@ class WatcherSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     stream_replicas: Annotated[int, msgspec.Meta(ge=1, le=5)] = 1
     service_cidrs: tuple[str, ...] = ()
     pod_cidrs: tuple[str, ...] = ()
+    tunnel_cidrs: tuple[str, ...] = ()
+    kilo_granularity: Literal["", "location", "full"] = ""
     namespace: str = NAMESPACE
+
+    def __post_init__(self) -> None:
+        """Refuse what is no range: it would stand against the cluster everywhere else."""
+        for text in (*self.service_cidrs, *self.pod_cidrs, *self.tunnel_cidrs):
+            if (cidr := canonical(text)) != text:
+                hint = f"give {cidr}" if cidr else "give such as 10.4.0.0/16 or fd00:4::/64"
+                raise ValueError(f"{text!r} is no range of addresses in canonical form; {hint}")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Final
 
 from heliograph.contract.messages import MalformedMessage, NodeAnnounced, decode
 from heliograph.contract.subjects import Kind, kind_of, parse_subject
@@ -24,11 +26,15 @@ from heliograph.kube.objects import (
 from heliograph.kube.watch import ABSENT_KIND_S, Listed, ListWatch, Upserted, WatchEvent
 from heliograph.marks import EXPORT_SELECTOR
 from services.watcher.nodes import NodeTable
+from services.watcher.settings import WatcherSettings
 from services.watcher.table import NodeName, RangeTable, ServiceKey, ServiceTable
 
 Thing = ServiceKey | NodeName
 Touched = Callable[[set[Thing], int], None]
 """Takes the things that changed, and when that was seen (nanoseconds since the Unix epoch)."""
+
+_HEARD_S: Final = 45.0
+"""A watch of nodes that live is never silent for so long: each beats every 30 s."""
 
 
 class ClusterTables:
@@ -41,17 +47,18 @@ class ClusterTables:
     def __init__(
         self,
         client: KubeClient,
+        settings: WatcherSettings,
         *,
-        node_grace_s: float,
         touched: Touched,
         ranges_changed: Callable[[], None] = lambda: None,
     ) -> None:
         self.services = ServiceTable()
-        self.nodes = NodeTable(grace_s=node_grace_s)
+        self.nodes = NodeTable(grace_s=settings.node_grace_s, granularity=settings.kilo_granularity)
         self.ranges = RangeTable()
         self.listed = asyncio.Event()
         self._touched, self._ranges_changed = touched, ranges_changed
         self._kinds_to_list = 4
+        self._nodes_listed_at_s = -math.inf
         self._services = ListWatch(client, SERVICES, selection=Selection(labels=EXPORT_SELECTOR))
         self._slices = ListWatch(client, ENDPOINT_SLICES)
         self._nodes = ListWatch(client, NODES)
@@ -62,6 +69,12 @@ class ClusterTables:
         """Whether every watch is open."""
         watches = (self._services, self._slices, self._nodes)
         return self.listed.is_set() and all(watch.alive for watch in watches)
+
+    @property
+    def hears_nodes(self) -> bool:
+        """Whether silence of a node is its own: the watch brought something lately."""
+        heard_at_s = max(self._nodes.heard_at_s, self._nodes_listed_at_s)
+        return self._nodes.alive and time.monotonic() - heard_at_s < _HEARD_S
 
     def things(self) -> set[Thing]:
         """Return everything that may be announced."""
@@ -77,6 +90,18 @@ class ClusterTables:
                 message = decode(subject, payload)
                 if isinstance(message, NodeAnnounced):
                     self.nodes.remember(subject.name, message, now_s=now_s)
+
+    def answer(self, host: str, addresses: tuple[str, ...]) -> None:
+        """Take what a name among the endpoints resolves to, nothing if it does not."""
+        names = self.nodes.answer(host, addresses, now_s=time.time())
+        self._touched({NodeName(name) for name in names}, time.time_ns())
+
+    def expire(self) -> None:
+        """Let time pass for the nodes, but for those that may just not be heard."""
+        if self.hears_nodes:
+            with self._ranges_watched():
+                names = self.nodes.expire(now_s=time.time())
+            self._touched({NodeName(name) for name in names}, time.time_ns())
 
     async def follow(self) -> None:
         """Follow all kinds, for ever."""
@@ -118,15 +143,22 @@ class ClusterTables:
                 return set(self.services.drop_slice(event.object))
 
     def _fold_node(self, event: WatchEvent[Node]) -> set[Thing]:
-        before = self.nodes.pod_cidrs()
-        names = self._fold_facts(event, now_s=time.time())
-        if self.nodes.pod_cidrs() != before:
-            self._ranges_changed()
+        with self._ranges_watched():
+            names = self._fold_facts(event, now_s=time.time())
         return {NodeName(name) for name in names}
+
+    @contextmanager
+    def _ranges_watched(self) -> Iterator[None]:
+        """Tell when the body changes the ranges of the nodes."""
+        before = self.nodes.pod_cidrs(), self.nodes.tunnel_cidrs()
+        yield
+        if (self.nodes.pod_cidrs(), self.nodes.tunnel_cidrs()) != before:
+            self._ranges_changed()
 
     def _fold_facts(self, event: WatchEvent[Node], *, now_s: float) -> set[str]:
         match event:
             case Listed():
+                self._nodes_listed_at_s = time.monotonic()
                 return self.nodes.list(event.items, now_s=now_s)
             case Upserted():
                 return self.nodes.put(event.object, now_s=now_s)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
@@ -36,6 +35,7 @@ from services.watcher.feedback import RoundTrips
 from services.watcher.identity import claim_id, cluster_uid
 from services.watcher.offer import announce_cluster
 from services.watcher.refusals import Refusals
+from services.watcher.resolve import Resolver
 from services.watcher.settings import WatcherSettings
 from services.watcher.table import NodeName, ServiceKey
 from services.watcher.watch import ClusterTables, Thing
@@ -49,6 +49,9 @@ _KEEP_STREAM_S: Final = 0.5
 
 _FIRST_LEASE_S: Final = 0.05
 """How often the lease is renewed until the stream is complete: importers wait for its digest."""
+
+_EXPIRE_S: Final = 1.0
+"""How late it may be noticed that a node's agent is silent; looking costs a millisecond or two."""
 
 _log = structlog.get_logger()
 
@@ -81,11 +84,11 @@ class Watcher:
         self._lease_due = asyncio.Event()
         self._tables = ClusterTables(
             client,
-            node_grace_s=settings.node_grace_s,
+            settings,
             touched=self._on_touched,
             ranges_changed=self._lease_due.set,
         )
-
+        self._resolver = Resolver(self._tables.nodes.hosts, self._tables.answer)
         self._announcer: Announcer | None = None
         self._doubt = asyncio.Event()
         self._refusals = Refusals(self._cluster, self._recorder, metrics)
@@ -108,6 +111,7 @@ class Watcher:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._tables.follow())
             tasks.create_task(self._recorder.run())
+            tasks.create_task(self._resolver.run())
             tasks.create_task(self._follow_membership())
             self._uid = await cluster_uid(self._client)
             await self._rejoined.wait()
@@ -309,9 +313,7 @@ class Watcher:
         return announce_cluster(self._settings, self._uid, self._tables)
 
     async def _expire_nodes(self) -> None:
-        """Withdraw nodes whose agent went silent: no event says that."""
+        """Tell of nodes whose agent went silent: no event says that."""
         while True:
-            await asyncio.sleep(1.0)
-            now_s = time.time()
-            expired: set[Thing] = {NodeName(n) for n in self._tables.nodes.expire(now_s=now_s)}
-            self._on_touched(expired, now_ns())
+            await asyncio.sleep(_EXPIRE_S)
+            self._tables.expire()

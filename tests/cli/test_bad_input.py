@@ -50,6 +50,9 @@ CASES = {
     "id is no label": (["--cluster", "East_1", "--kubeconfig", "{kubeconfig}"], "one DNS label"),
     "misspelt flag": (["--leas-s", "3"], "Did you mean --lease-s?"),
     "no number": (["--lease-s", "soon"], "lease-s"),
+    "no range": (["--pod-cidrs", "all"], "'all' is no range of addresses in canonical form; give"),
+    "an address for a range": (["--tunnel-cidrs", "10.4.0.1/16"], "give 10.4.0.0/16"),
+    "no granularity": (["--kilo-granularity", "cross"], "cross"),
     "out of range": (["--lease-s", "0"], "setting 'lease_s' (--lease-s, HELIOGRAPH_LEASE_S)"),
 }
 

@@ -6,7 +6,6 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -76,9 +75,14 @@ class Watching:
         return message
 
     def is_ready(self, where: object) -> bool | None:
-        """Tell whether a Service is exported as ready; None if it is not exported."""
+        """Tell whether a Service or node is ready; None if there is none."""
         message = self.said(where)
-        return message.ready if isinstance(message, ServiceExported) else None
+        return message.ready if isinstance(message, ServiceExported | NodeAnnounced) else None
+
+    def address(self, where: object) -> str | None:
+        """Return what the name of a node's endpoint resolves to."""
+        message = self.said(where)
+        return message.endpoint_ip if isinstance(message, NodeAnnounced) else None
 
     def count(self, name: str, **labels: str) -> float:
         """Return a metric; 0 if there is none yet."""
@@ -151,6 +155,7 @@ async def test_what_is_there_at_the_start_is_announced(world: World) -> None:
         assert isinstance(watching.said(NODE), NodeAnnounced)
         assert watching.cluster.service_cidrs == ("10.96.0.0/16",)
         assert watching.cluster.pod_cidrs == ("10.42.0.0/24",)
+        assert watching.cluster.tunnel_cidrs == ("10.4.0.0/16",)
         assert watching.cluster.peering == "kilo"
         assert watching.cluster.digests is not None
         assert {k: d.count for k, d in watching.cluster.digests.items()} == {
@@ -194,16 +199,93 @@ async def test_nodes_come_change_and_leave(world: World) -> None:
         await eventually(lambda: watching.cluster.peering == "none")
 
 
+class Clock:
+    """The watcher's clocks, some seconds ahead of what they say."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ahead_s = self.unheard_s = 0.0
+        self.looked = 0
+        monkeypatch.setattr("services.watcher.watch.time", self)
+
+    def time(self) -> float:
+        """Return the wall clock."""
+        return time.time() + self.ahead_s
+
+    def time_ns(self) -> int:
+        """Return the same in nanoseconds."""
+        return int(self.time() * 1e9)
+
+    def monotonic(self) -> float:
+        """Return the other clock, ahead by how long nothing was heard."""
+        self.looked += 1
+        return time.monotonic() + self.unheard_s
+
+
 async def test_a_node_that_falls_silent_is_withdrawn(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No event says so: a timer does."""
+    """No event says so: a timer does, first that it is not ready, then that it is gone."""
+    clock = Clock(monkeypatch)
     world.cluster.apply(node_json(kilo_node(seen_s=time.time())))
     async with world.watching(node_grace_s=120) as watching:
-        assert isinstance(watching.said(NODE), NodeAnnounced)
-        later_s = time.time() + 181
-        monkeypatch.setattr("services.watcher.watcher.time", SimpleNamespace(time=lambda: later_s))
+        assert watching.is_ready(NODE) is True
+        clock.ahead_s = 61
+        await eventually(lambda: watching.is_ready(NODE) is False)
+        world.cluster.apply(node_json(kilo_node(seen_s=clock.time())))
+        await eventually(lambda: watching.is_ready(NODE) is True)
+        clock.ahead_s += 181
         await eventually(lambda: watching.said(NODE) == NodeWithdrawn())
+        await eventually(lambda: watching.cluster.tunnel_cidrs == ())
+
+
+async def test_a_watch_that_brings_nothing_says_nothing_of_nodes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as nothing is heard at all, it is not the nodes that are silent."""
+    clock = Clock(monkeypatch)
+    monkeypatch.setattr("services.watcher.watcher._EXPIRE_S", 0.01)
+    world.cluster.apply(node_json(kilo_node(seen_s=time.time())))
+    async with world.watching(node_grace_s=0) as watching:
+        clock.unheard_s = 46
+        clock.ahead_s = 3600
+        looked = clock.looked
+        await eventually(lambda: clock.looked >= looked + 2)
+        assert watching.is_ready(NODE) is True
+        clock.unheard_s = 0
+        await eventually(lambda: watching.said(NODE) == NodeWithdrawn())
+
+
+async def test_a_rollout_of_kilo_publishes_nothing(world: World) -> None:
+    """Annotations vanish and return, and nobody hears of it."""
+    world.cluster.apply(node_json(kilo_node(seen_s=time.time())))
+    async with world.watching() as watching:
+        world.cluster.apply(node_json(node()))
+        world.cluster.apply(node_json(kilo_node(seen_s=time.time() + 1)))
+        world.cluster.apply(node_json(node()))
+        world.export(name="fresh")
+        await eventually(lambda: watching.said(FRESH))
+        assert watching.is_ready(NODE) is True
+        assert watching.count("publications_total", kind="node") == 1
+
+
+async def test_the_name_of_an_endpoint_is_resolved(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its address follows, and a restart during which it does not resolve is heard by nobody."""
+    found: list[str] = ["203.0.113.9"]
+
+    async def look_up(host: str) -> tuple[str, ...]:
+        return tuple(found) if host == "gw.example.com" else ()
+
+    monkeypatch.setattr("services.watcher.resolve.system_look_up", look_up)
+    named = kilo_node(endpoint="gw.example.com:51820", seen_s=time.time())
+    async with world.watching() as watching:
+        world.cluster.apply(node_json(named))
+        await eventually(lambda: watching.address(NODE) == "203.0.113.9")
+    found.clear()
+    async with world.watching() as watching:
+        assert watching.address(NODE) == "203.0.113.9"
+        assert watching.count("publications_total", kind="node") == 0
 
 
 async def test_a_restart_during_a_rollout_of_kilo_withdraws_nothing(world: World) -> None:
@@ -240,12 +322,31 @@ async def test_ranges_follow_the_cluster(world: World) -> None:
         await eventually(lambda: watching.cluster.service_cidrs == ("10.96.0.0/16",))
 
 
-async def test_ranges_can_be_set(world: World) -> None:
+async def test_the_tunnels_ranges_follow_the_nodes(world: World) -> None:
+    """A change of Kilo's subnet is in the lease as soon as an agent states it."""
+    world.cluster.apply(node_json(kilo_node(seen_s=time.time())))
+    async with world.watching() as watching:
+        moved = kilo_node("n2", wireguard_ip="10.6.0.1/16", seen_s=time.time())
+        world.cluster.apply(node_json(moved))
+        both = ("10.4.0.0/16", "10.6.0.0/16")
+        await eventually(lambda: watching.cluster.tunnel_cidrs == both)
+
+
+async def test_what_can_be_set(world: World) -> None:
     """Settings go before what the cluster says."""
-    ranges = {"service_cidrs": ("10.1.0.0/16",), "pod_cidrs": ("10.2.0.0/16",)}
-    async with world.watching(**ranges) as watching:
+    ranges = {
+        "service_cidrs": ("10.1.0.0/16",),
+        "pod_cidrs": ("10.2.0.0/16",),
+        "tunnel_cidrs": ("10.3.0.0/17", "10.3.128.0/17"),
+    }
+    world.cluster.apply(node_json(kilo_node(seen_s=time.time())))
+    async with world.watching(**ranges, kilo_granularity="full") as watching:
         assert watching.cluster.service_cidrs == ("10.1.0.0/16",)
         assert watching.cluster.pod_cidrs == ("10.2.0.0/16",)
+        assert watching.cluster.tunnel_cidrs == ("10.3.0.0/16",)
+        announced = watching.said(NODE)
+        assert isinstance(announced, NodeAnnounced)
+        assert announced.granularity == "full"
 
 
 async def test_what_cannot_be_exported_is_said_where_it_stands(world: World) -> None:

@@ -192,29 +192,46 @@ def test_every_key_is_one_of_the_contract(key: bytes) -> None:
     assert decode(subject(Kind.NODE, "n1"), encode(message)) == message
 
 
-def table(*nodes: Node, now_s: float = NOW_S) -> NodeTable:
-    made = NodeTable(grace_s=GRACE_S)
+def table(*nodes: Node, now_s: float = NOW_S, granularity: str = "") -> NodeTable:
+    made = NodeTable(grace_s=GRACE_S, granularity=granularity)
     made.list(nodes, now_s=now_s)
     return made
 
 
 TIMES = {
-    # case                          heartbeat   announced until (both seconds after NOW_S)
-    "just now":                    (0,          FRESH_S + GRACE_S),
-    "a while ago":                 (-100,       FRESH_S + GRACE_S - 100),
-    "in the future":               (3600,       FRESH_S + GRACE_S),
-    "at the last moment":          (1 - FRESH_S - GRACE_S, 1),
+    # case                          heartbeat      ready until      announced until (after NOW_S)
+    "just now":                    (0,             FRESH_S,         FRESH_S + GRACE_S),
+    "a while ago":                 (-50,           FRESH_S - 50,    FRESH_S + GRACE_S - 50),
+    "just too long ago":           (-FRESH_S,      0,               GRACE_S),
+    "in the future":               (3600,          FRESH_S,         FRESH_S + GRACE_S),
+    "at the last moment":          (1 - FRESH_S - GRACE_S, 0,       1),
 }  # fmt: skip
+SILENT = changed(ready=False)
 
 
-@pytest.mark.parametrize(("seen_s", "until_s"), TIMES.values(), ids=TIMES)
-def test_a_heartbeat_keeps_a_node_for_its_time(seen_s: int, until_s: int) -> None:
-    """Kilo's 60 seconds and the grace time; a clock ahead of ours counts as fresh, no more."""
+@pytest.mark.parametrize(("seen_s", "ready_s", "until_s"), TIMES.values(), ids=TIMES)
+def test_a_heartbeat_keeps_a_node_for_its_time(seen_s: int, ready_s: int, until_s: int) -> None:
+    """Ready for Kilo's 60 s, strictly; announced for the grace time beyond them."""
     nodes = table(kilo_node(seen_s=NOW_S + seen_s))
-    assert nodes.announced("n1") == USUAL
+    if ready_s:
+        assert nodes.expire(now_s=NOW_S + ready_s - 0.1) == set()
+        assert nodes.announced("n1") == USUAL
+        assert nodes.expire(now_s=NOW_S + ready_s) == {"n1"}
+    assert nodes.announced("n1") == SILENT
     assert nodes.expire(now_s=NOW_S + until_s - 0.1) == set()
     assert nodes.expire(now_s=NOW_S + until_s) == {"n1"}
     assert nodes.announced("n1") is None
+
+
+def test_a_node_that_is_heard_again_is_ready_again() -> None:
+    """Silence is told once, and its end once."""
+    nodes = table(kilo_node())
+    assert nodes.expire(now_s=NOW_S + FRESH_S) == {"n1"}
+    assert nodes.expire(now_s=NOW_S + FRESH_S + 1) == set()
+    unchanged = kilo_node(discovered_endpoints="{}")  # some other change of the Node
+    assert nodes.put(unchanged, now_s=NOW_S + FRESH_S + 2) == set()
+    assert nodes.put(kilo_node(seen_s=NOW_S + 70), now_s=NOW_S + 70) == {"n1"}
+    assert nodes.announced("n1") == USUAL
 
 
 def test_a_node_that_is_long_silent_is_not_announced() -> None:
@@ -230,7 +247,19 @@ def test_a_rollout_of_kilo_is_not_a_node_leaving() -> None:
 
     nodes.put(kilo_node(seen_s=NOW_S + 40, key=OTHER_KEY), now_s=NOW_S + 40)
     assert nodes.announced("n1") == changed(public_key=OTHER_KEY)
-    assert nodes.expire(now_s=NOW_S + 39 + FRESH_S + GRACE_S) == set()
+    assert nodes.expire(now_s=NOW_S + 39 + FRESH_S) == set()
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["ready", "silent"])
+def test_a_rollout_of_kilo_concerns_nobody(silent: bool) -> None:  # noqa: FBT001 - a case
+    """While the annotations are away, ready nodes stay ready, and silent ones silent."""
+    nodes = table(kilo_node(seen_s=NOW_S - FRESH_S * silent))
+    before, over_s = nodes.announced("n1"), NOW_S + FRESH_S * (1 - silent) + GRACE_S
+    assert nodes.put(node(), now_s=NOW_S + 5) == set()
+    assert nodes.expire(now_s=over_s - 1) == set()
+    assert nodes.announced("n1") == before == (SILENT if silent else USUAL)
+    back = kilo_node(seen_s=over_s - 1)
+    assert nodes.put(back, now_s=over_s - 1) == ({"n1"} if silent else set())
 
 
 def test_a_restart_during_a_rollout_of_kilo_keeps_the_node() -> None:
@@ -261,7 +290,8 @@ def test_what_is_known_is_newer_than_what_was_announced(listed: list[Node]) -> N
 def test_a_node_that_never_comes_back_expires() -> None:
     """Annotations that stay away do not prolong anything."""
     nodes = table(kilo_node())
-    nodes.put(node(), now_s=NOW_S + 179)
+    nodes.put(node(), now_s=NOW_S + 30)
+    assert nodes.expire(now_s=NOW_S + 179) == set()
     assert nodes.expire(now_s=NOW_S + 180) == {"n1"}
 
 
@@ -297,6 +327,73 @@ def test_pod_ranges_of_all_nodes() -> None:
     assert nodes.pod_cidrs() == nodes.pod_cidrs() == ("10.42.0.0/23", "fd00::/64")
     nodes.drop("n2")
     assert nodes.pod_cidrs() == ("10.42.0.0/24", "fd00::/64")
+
+
+def test_ranges_of_the_tunnels() -> None:
+    """The networks that announced nodes state, whatever the addresses, as long as any does."""
+    nodes = table(
+        kilo_node("n1"),
+        kilo_node("n2", wireguard_ip="10.4.0.2/16"),
+        kilo_node("n3", wireguard_ip="10.5.0.1/16"),
+        kilo_node("n4", wireguard_ip=""),
+        kilo_node("n5", wireguard_ip="fd00:4::1/64"),
+    )
+    assert nodes.tunnel_cidrs() == ("10.4.0.0/15", "fd00:4::/64")
+    nodes.put(kilo_node("n3", wireguard_ip="10.4.0.3/16"), now_s=NOW_S)
+    nodes.drop("n5")
+    nodes.drop("n1")
+    assert nodes.tunnel_cidrs() == ("10.4.0.0/16",)
+    nodes.expire(now_s=NOW_S + FRESH_S)
+    assert nodes.tunnel_cidrs() == ("10.4.0.0/16",)
+    nodes.expire(now_s=NOW_S + FRESH_S + GRACE_S)
+    assert nodes.tunnel_cidrs() == ()
+
+
+def test_a_granularity_that_is_set() -> None:
+    """It stands for what nodes say, for those too that say nothing at the moment."""
+    nodes = table(kilo_node(granularity="absent"), node("n2"), granularity="full")
+    assert nodes.announced("n1") == changed(granularity="full")
+    nodes.remember("n2", USUAL, now_s=NOW_S)
+    assert nodes.announced("n2") == changed(granularity="full")
+
+
+def test_a_name_resolves_for_all_nodes_that_have_it() -> None:
+    """What is announced of them has the address, until they have another endpoint."""
+    there = {"endpoint": "gw.example.com:51820"}
+    nodes = table(kilo_node("n1", **there), kilo_node("n2", **there), kilo_node("n3"))
+    assert nodes.hosts() == ("gw.example.com",)
+    named = changed(**there, endpoint_ip="203.0.113.9")
+    assert nodes.answer("gw.example.com", ["203.0.113.9"], now_s=NOW_S) == {"n1", "n2"}
+    assert nodes.announced("n1") == nodes.announced("n2") == named
+    assert nodes.announced("n3") == USUAL
+    assert nodes.put(kilo_node("n1", seen_s=NOW_S + 30, **there), now_s=NOW_S + 30) == set()
+    assert nodes.put(kilo_node("n1", seen_s=NOW_S + 30), now_s=NOW_S + 30) == {"n1"}
+    assert nodes.announced("n1") == USUAL
+    nodes.drop("n2")
+    assert nodes.hosts() == ()
+
+
+def test_a_restart_keeps_what_names_resolved_to() -> None:
+    """Until they are resolved anew, so that nobody hears of the restart."""
+    there = {"endpoint": "gw.example.com:51820"}
+    named = changed(**there, endpoint_ip="203.0.113.9")
+    nodes = table(kilo_node("n1", **there), node("n2"), kilo_node("n3"))
+    for name in ("n1", "n2", "n3"):
+        nodes.remember(name, named, now_s=NOW_S)
+    assert nodes.announced("n1") == nodes.announced("n2") == named
+    assert nodes.announced("n3") == USUAL
+    nodes.answer("gw.example.com", ["203.0.113.10"], now_s=NOW_S)
+    nodes.remember("n1", named, now_s=NOW_S)
+    assert nodes.announced("n1") == changed(**there, endpoint_ip="203.0.113.10")
+
+
+def test_a_change_concerns_the_node_and_a_heartbeat_concerns_none() -> None:
+    """Only what others would hear of is told."""
+    nodes = table(kilo_node())
+    assert nodes.put(kilo_node(seen_s=NOW_S + 30), now_s=NOW_S + 30) == set()
+    assert nodes.put(kilo_node(seen_s=NOW_S + 30, leader=""), now_s=NOW_S + 31) == {"n1"}
+    assert nodes.put(kilo_node("n2"), now_s=NOW_S + 31) == {"n2"}
+    assert nodes.put(node("plain"), now_s=NOW_S + 31) == set()
 
 
 def test_heartbeats_change_no_fact() -> None:

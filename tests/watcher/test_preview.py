@@ -18,6 +18,7 @@ from tests.support.announcing import announcing, deliveries, make_stream
 from tests.support.builders import (
     CREATED,
     EAST,
+    KEY,
     OTHER_KEY,
     kilo_node,
     node,
@@ -70,3 +71,26 @@ async def test_a_later_run_tells_differences(
         assert set(await deliveries(bus)) == set(map(str, announced))
 
     assert told == [f"publish {CART}", f"withdraw {subject(Kind.SERVICE, 'old')}"]
+
+
+async def test_what_was_resolved_is_no_difference(
+    cluster: MemoryCluster, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    """A dry run asks no server of names: what the stream says of a name stands."""
+    announced = NodeAnnounced(
+        public_key=KEY,
+        endpoint="gw.example.com:51820",
+        endpoint_ip="203.0.113.9",
+        pod_cidrs=("10.42.0.0/24",),
+        private_ip="10.0.0.4",
+        tunnel_ip="10.4.0.1/16",
+        granularity="full",
+    )
+    cluster.apply(node_json(kilo_node(endpoint="gw.example.com:51820", seen_s=time.time())))
+    async with connected(server.url) as bus, client_of(cluster.access, tmp_path) as client:
+        await make_stream(bus)
+        async with announcing(bus) as before:
+            await before.announce("all", {NODE: announced})
+        set_to_full = WatcherSettings(cluster=EAST, kilo_granularity="full")
+        assert await preview(set_to_full, client, bus) == []
+        assert await preview(SETTINGS, client, bus) == [f"publish {NODE}"]
