@@ -10,6 +10,7 @@ import msgspec
 import yaml
 from msgspec.structs import replace
 
+from heliograph.kilo.peer import PEERS
 from heliograph.kube.objects import (
     ENDPOINT_SLICES,
     ENDPOINTS,
@@ -23,7 +24,8 @@ from heliograph.kube.objects import (
 Action = Literal["create", "change", "recreate", "remove", "refuse"]
 
 _BY_KIND: Final[Mapping[str, Resource[Any]]] = {
-    resource.kind: resource for resource in (NAMESPACES, SERVICES, ENDPOINTS, ENDPOINT_SLICES)
+    resource.kind: resource
+    for resource in (NAMESPACES, SERVICES, ENDPOINTS, ENDPOINT_SLICES, PEERS)
 }
 
 
@@ -78,7 +80,8 @@ def change_of(
 
 def unified_diff(kind: str, before: KubeObject, after: KubeObject) -> str:
     """Return the unified diff of two objects' YAML; empty when they are equal."""
-    name = f"{kind} {after.metadata.namespace}/{after.metadata.name}"
+    namespace = f"{after.metadata.namespace}/" if after.metadata.namespace else ""
+    name = f"{kind} {namespace}{after.metadata.name}"
     lines = difflib.unified_diff(
         _yaml(manifest(kind, before)),
         _yaml(manifest(kind, after)),

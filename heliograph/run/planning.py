@@ -7,9 +7,9 @@ reflector's, as if a stream had brought them whole.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -17,6 +17,7 @@ from heliograph.contract.digest import LiveSet, fingerprint
 from heliograph.contract.messages import ClusterAnnounced, decode, encode
 from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import Kind, Subject
+from heliograph.imports.table import Table
 from heliograph.kube.client import KubeClient
 from heliograph.kube.kubeconfig import Kubeconfig
 from heliograph.kube.rights import Right
@@ -27,11 +28,14 @@ from services.reflector.outlook import Outlook, foresee
 from services.reflector.picture import Picture
 from services.reflector.rights import rights as reflector_rights
 from services.reflector.settings import ReflectorSettings
-from services.reflector.table import KINDS, ImportTable, ServiceKey
+from services.reflector.table import ImportTable, ServiceKey
 from services.reflector.watch import OwnWatch
 from services.watcher.offer import Offer, read_offer
 from services.watcher.rights import rights as watcher_rights
 from services.watcher.settings import WatcherSettings
+
+R = TypeVar("R")
+TableT = TypeVar("TableT", bound=Table[Any])
 
 _TIME_S: Final = 60.0
 _EPOCH: Final = 1
@@ -62,19 +66,41 @@ async def plan_mirrors(clusters: Clusters, *, create_namespaces: bool = False) -
         NotFinished: One could not be read in a minute.
     """
     settings = ReflectorSettings(cluster=clusters.importing, create_namespaces=create_namespaces)
+    async with asyncio.TaskGroup() as tasks:
+        reading = tasks.create_task(in_time(_read_own(clusters, settings)))
+        offering = tasks.create_task(read_offers(clusters.exporting))
+    return judge(reading.result(), offering.result(), clusters.importing)
+
+
+async def read_offers(exporting: Mapping[ClusterId, Kubeconfig]) -> list[Offer]:
+    """Return what clusters offer, in the order given.
+
+    Raises:
+        InputError: A cluster does not answer, or does not let us read.
+        NotFinished: One could not be read in a minute.
+    """
+    async with asyncio.TaskGroup() as tasks:
+        offers = [tasks.create_task(in_time(_read_offer(*one))) for one in exporting.items()]
+    return [offer.result() for offer in offers]
+
+
+async def in_time(reading: Coroutine[Any, Any, R]) -> R:
+    """Return what is read.
+
+    Raises:
+        NotFinished: It takes more than a minute.
+    """
     try:
-        async with asyncio.timeout(_TIME_S), asyncio.TaskGroup() as tasks:
-            reading = tasks.create_task(_read_own(clusters, settings))
-            offers = [tasks.create_task(_read_offer(*one)) for one in clusters.exporting.items()]
+        async with asyncio.timeout(_TIME_S):
+            return await reading
     except TimeoutError:
         message = f"the clusters could not be read within {_TIME_S:.0f} s; try again"
         raise NotFinished(message) from None
-    return judge(reading.result(), [offer.result() for offer in offers], clusters.importing)
 
 
 def judge(picture: Picture, offers: Sequence[Offer], importing: ClusterId) -> list[Change]:
     """Return the changes that offers cause in a cluster, by mirror."""
-    picture.exports |= {offer.cluster: table_of(offer) for offer in offers}
+    picture.exports |= {o.cluster: table_of(o, ImportTable(o.cluster)) for o in offers}
     exporting = frozenset(offer.cluster for offer in offers)
     outlooks = [foresee(picture, key) for key in sorted(_concerned(picture, exporting))]
     return [
@@ -84,10 +110,9 @@ def judge(picture: Picture, offers: Sequence[Offer], importing: ClusterId) -> li
     ]
 
 
-def table_of(offer: Offer) -> ImportTable:
-    """Return what an offer amounts to once all of it was consumed, and confirmed by its digest."""
-    table = ImportTable(offer.cluster)
-    live: dict[Kind, LiveSet[str]] = {kind: LiveSet() for kind in KINDS}
+def table_of(offer: Offer, table: TableT) -> TableT:
+    """Return the table once all of an offer was consumed, and confirmed by its digest."""
+    live: dict[Kind, LiveSet[str]] = {kind: LiveSet() for kind in table.kinds}
     for subject, message in offer.messages.items():
         if subject.kind in live:
             payload, text = encode(message), str(subject)
@@ -157,7 +182,7 @@ def _changes(outlook: Outlook) -> Iterator[Change]:
 
 async def _read_offer(name: ClusterId, access: Kubeconfig) -> Offer:
     settings = WatcherSettings(cluster=name)
-    async with _opened(name, access, watcher_rights(settings)) as client:
+    async with opened(name, access, watcher_rights(settings)) as client:
         return await read_offer(settings, client)
 
 
@@ -165,7 +190,7 @@ async def _read_own(clusters: Clusters, settings: ReflectorSettings) -> Picture:
     """Return the picture of the importing cluster, before anybody's export is known."""
     picture = Picture(clusters.importing, settings)
     rights = reflector_rights(ReflectorSettings(cluster=clusters.importing))
-    async with _opened(clusters.importing, clusters.access, rights) as client:
+    async with opened(clusters.importing, clusters.access, rights) as client:
         watch = OwnWatch(
             client,
             picture.own,
@@ -181,7 +206,7 @@ async def _read_own(clusters: Clusters, settings: ReflectorSettings) -> Picture:
     return picture
 
 
-def _opened(
+def opened(
     name: ClusterId, access: Kubeconfig, rights: Sequence[Right]
 ) -> AbstractAsyncContextManager[KubeClient]:
     """Open a cluster with those of a program's rights that read."""

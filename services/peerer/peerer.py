@@ -114,6 +114,10 @@ class Peerer:
         """Whether nothing waits, is written, or waits for another attempt."""
         return self.ready and not (len(self._queue) or self._queue.retrying)
 
+    def heard(self) -> frozenset[ClusterId]:
+        """Return the clusters whose nodes are all known."""
+        return frozenset(c for c, table in self._picture.tables.items() if table.known)
+
     def refused(self, exporting: ClusterId) -> tuple[str, ...]:
         """Return the reasons why something of a cluster is not peered with."""
         return tuple(refusal.reason for refusal in self._refusals.standing(exporting))

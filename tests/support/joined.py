@@ -26,6 +26,8 @@ from heliograph.lab.access import write_kubeconfig
 from heliograph.lab.memory import JsonObject, MemoryCluster, MemoryClusterSettings
 from heliograph.marks import EXPORT_LABEL, SERVICE_NAME_LABEL
 from heliograph.metrics import Metrics
+from services.peerer.peerer import Peerer
+from services.peerer.settings import PeererSettings
 from services.reflector.reflector import Reflector
 from services.reflector.settings import ReflectorSettings
 from services.watcher.settings import WatcherSettings
@@ -58,11 +60,15 @@ class Cluster:
         watcher: Its watcher, while it runs.
         reflector: Its reflector, while it runs.
         metrics: Of that reflector.
+        peerer: Its peerer, while it runs.
+        peer_metrics: Of that peerer.
     """
 
     watcher: Watcher
     reflector: Reflector
     metrics: Metrics
+    peerer: Peerer
+    peer_metrics: Metrics
 
     def __init__(self, name: ClusterId, number: int, api: MemoryCluster) -> None:
         self.name, self.number, self.api = name, number, api
@@ -193,6 +199,10 @@ class JoinedClusters:
         """Start a cluster's reflector."""
         await self._start(("reflector", name), self._reflect(name, settings))
 
+    async def start_peerer(self, name: str, **settings: Any) -> None:  # noqa: ANN401
+        """Start a cluster's peerer."""
+        await self._start(("peerer", name), self._peer(name, settings))
+
     async def stop(self, program: str, name: str) -> None:
         """Stop a program of a cluster, as a signal does."""
         task = self._running.pop((program, name))
@@ -278,6 +288,22 @@ class JoinedClusters:
             )
             cluster.metrics = metrics
             await cluster.reflector.run()
+
+    async def _peer(self, name: str, settings: Mapping[str, Any]) -> None:
+        cluster = self.clusters[name]
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(self.client(name, "heliograph"))
+            home = await stack.enter_async_context(self.bus(name))
+            cluster.peer_metrics = Metrics("peerer", name)
+            cluster.peerer = Peerer(
+                PeererSettings(cluster=name, **settings),
+                client,
+                home=home,
+                buses=await self._buses(stack, name, home),
+                telemetry=telemetry.disabled(),
+                metrics=cluster.peer_metrics,
+            )
+            await cluster.peerer.run()
 
     async def _buses(
         self, stack: AsyncExitStack, importing: str, home: Connection

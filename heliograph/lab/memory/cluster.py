@@ -51,7 +51,9 @@ class ClusterState:
         for member in ("resourceVersion", "uid"):  # whoever applies means it, whatever stands there
             metadata(new).pop(member, None)
         key = self._key(resource, metadata(new))
-        if key in resource.collection.items:
+        if (stored := resource.collection.items.get(key)) is not None:
+            if not resource.kind.unconditional_update:
+                metadata(new)["resourceVersion"] = metadata(stored.obj)["resourceVersion"]
             item, _ = self.operations.update(resource, key, new, Caller())
         else:
             item = self.operations.create(resource, key[0], new, Caller())

@@ -1,0 +1,146 @@
+"""Which Peers would be in a cluster, from the API servers alone: no bus, nothing written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+
+import msgspec
+
+from heliograph.admission.decide import decide
+from heliograph.clock import now_ns, rfc3339
+from heliograph.contract.messages import ClusterAnnounced, NodeAnnounced
+from heliograph.contract.names import ClusterId
+from heliograph.errors import TerminalError
+from heliograph.kilo.mesh import mesh_of
+from heliograph.kilo.peer import PEERS
+from heliograph.kube.errors import NotFound
+from heliograph.kube.kubeconfig import Kubeconfig
+from heliograph.membership.admissions import own_declaration
+from heliograph.membership.configmap import current
+from heliograph.run.changes import Change, change_of
+from heliograph.run.planning import Clusters, in_time, opened, read_offers, table_of
+from services.peerer.outlook import Outlook, foresee
+from services.peerer.picture import Picture
+from services.peerer.refusal import Refusal
+from services.peerer.rights import rights
+from services.peerer.settings import PeererSettings
+from services.peerer.table import NodeTable
+from services.watcher.offer import Offer
+
+
+class Peers(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan of Peers.
+
+    Attributes:
+        outlooks: What becomes of each exporting cluster's Peers.
+        segments: By node, the parts of meshes that it is in: cluster and name of each.
+        absent: Whether the importing cluster has no kind Peer.
+    """
+
+    outlooks: tuple[Outlook, ...]
+    segments: Mapping[str, frozenset[tuple[ClusterId, str]]]
+    absent: bool = False
+
+    @property
+    def refusals(self) -> tuple[Refusal, ...]:
+        """All that is not taken."""
+        return tuple(refusal for outlook in self.outlooks for refusal in outlook.refusals)
+
+
+class _Own(msgspec.Struct, frozen=True, kw_only=True):
+    """The importing cluster."""
+
+    picture: Picture
+    absent: bool
+
+
+async def plan_peers(clusters: Clusters, extras: Sequence[str] = ()) -> Peers:
+    """Return what the importing cluster's peerer would do about the exporting clusters' nodes.
+
+    Args:
+        clusters: Which ones.
+        extras: More ranges, canonical, that go to one of each cluster's Peers as cluster IPs do.
+
+    Raises:
+        InputError: A cluster does not answer, or does not let us read.
+        NotFinished: One could not be read in a minute.
+    """
+    async with asyncio.TaskGroup() as tasks:
+        reading = tasks.create_task(in_time(_read_own(clusters.importing, clusters.access)))
+        offering = tasks.create_task(read_offers(clusters.exporting))
+    own, offers = reading.result(), [_extended(o, extras) for o in offering.result()]
+    return Peers(
+        outlooks=judge_peers(own.picture, offers), segments=_segments(offers), absent=own.absent
+    )
+
+
+def judge_peers(picture: Picture, offers: Sequence[Offer]) -> tuple[Outlook, ...]:
+    """Return what offers of nodes cause in a cluster, by exporting cluster."""
+    picture.tables |= {o.cluster: table_of(o, NodeTable(o.cluster)) for o in offers}
+    declarations = (picture.declaration(offer.cluster) for offer in offers)
+    picture.decision = decide(
+        picture.declared,
+        (declaration for declaration in declarations if declaration is not None),
+        picture.membership.admitted,
+        rfc3339(now_ns()),
+    )
+    picture.changed()
+    return tuple(foresee(picture, offer.cluster) for offer in offers)
+
+
+def changes_of(peers: Peers) -> Iterator[Change]:
+    """Yield what becomes of each Peer, and each refusal, as people and programs read them."""
+    for outlook in peers.outlooks:
+        for name in sorted(outlook.before.keys() | outlook.after.keys()):
+            change = change_of("Peer", outlook.before.get(name), outlook.after.get(name))
+            if change is not None:
+                yield change
+    for refusal in peers.refusals:
+        yield Change(
+            action="refuse",
+            kind=refusal.kind.capitalize(),
+            name=refusal.name,
+            reason=refusal.reason,
+            message=refusal.message,
+        )
+
+
+def announced_nodes(offer: Offer) -> Mapping[str, NodeAnnounced]:
+    """Return the nodes of an offer by name."""
+    messages = offer.messages.items()
+    return {subject.name: m for subject, m in messages if isinstance(m, NodeAnnounced)}
+
+
+def _segments(offers: Sequence[Offer]) -> dict[str, frozenset[tuple[ClusterId, str]]]:
+    found: dict[str, frozenset[tuple[ClusterId, str]]] = {}
+    for offer in offers:
+        with suppress(TerminalError):  # told as a refusal
+            for segment in mesh_of(announced_nodes(offer)).segments:
+                for node in segment.nodes:
+                    found[node] = found.get(node, frozenset()) | {(offer.cluster, segment.name)}
+    return found
+
+
+def _extended(offer: Offer, extras: Sequence[str]) -> Offer:
+    """Return the offer with more ranges of cluster IPs."""
+    if not isinstance(offer.announced, ClusterAnnounced):
+        return offer
+    cidrs = tuple(dict.fromkeys((*offer.announced.service_cidrs, *extras)))
+    announced = msgspec.structs.replace(offer.announced, service_cidrs=cidrs)
+    return msgspec.structs.replace(offer, announced=announced)
+
+
+async def _read_own(importing: ClusterId, access: Kubeconfig) -> _Own:
+    """Return the importing cluster's Peers, ranges and decisions; it may have no kind Peer."""
+    settings = PeererSettings(cluster=importing)
+    picture, absent = Picture(importing, settings), False
+    async with opened(importing, access, rights(settings)) as client:
+        picture.declared = await own_declaration(client, importing)
+        picture.membership = await current(client, settings.namespace)
+        try:
+            picture.own.list((await client.list(PEERS)).items)
+        except NotFound:
+            absent = True
+    return _Own(picture=picture, absent=absent)
