@@ -8,9 +8,11 @@ from contextlib import AsyncExitStack
 from rich.console import Console
 
 from heliograph.cli.clusters import parse_buses, parse_clusters
+from heliograph.cli.framed import framed
 from heliograph.contract.names import ClusterId
 from heliograph.errors import InputError
 from heliograph.run.joined import Joined, Programs, embedded_bus, run_joined
+from services.peerer.refusal import Refusal
 
 _AT_LEAST = 2
 
@@ -33,6 +35,8 @@ async def join(clusters: Sequence[str], nats: Sequence[str], *, create_namespace
 
 def _greet(joined: Joined, programs: Mapping[ClusterId, Programs]) -> None:
     """Say where everything is; on standard error, as logs have standard output."""
+    for one in programs.values():
+        one.peerer.show_refusals(_show)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     names = ", ".join(programs)
     for url in sorted(set(joined.buses.values())):
@@ -40,3 +44,9 @@ def _greet(joined: Joined, programs: Mapping[ClusterId, Programs]) -> None:
             f"bus at [bold]{url}[/bold]: nats sub -s {url} 'heliograph.v1.>'", style="dim"
         )
     console.print(f"clusters [bold]{names}[/bold] are joined; Ctrl-C ends it, and mirrors stay")
+
+
+def _show(refusal: Refusal) -> None:
+    """Show that a whole cluster is refused so that nobody overlooks it; the rest is in the log."""
+    if refusal.kind == "cluster":
+        framed(f"cluster {refusal.exporting} is refused: {refusal.reason}", refusal.message)

@@ -26,7 +26,7 @@ from heliograph.metrics import Metrics
 from heliograph.queue import Queue, Urgency
 from heliograph.telemetry import Telemetry
 from services.peerer.apply import STALE, Applier, Failure
-from services.peerer.operations import DeletePeer, Operation
+from services.peerer.operations import DeletePeer, Operation, Plan
 from services.peerer.own import EVERYBODY
 from services.peerer.picture import Picture
 from services.peerer.refusal import Refusal
@@ -296,9 +296,22 @@ class Peerer:
                 await self._settle(exporting, plan.refusals)
                 return
             failures = await self._apply(exporting, phase)
+            self._log(exporting, plan, failures)
             for failure in failures:
                 self._judge(exporting, failure)
         raise Unsettled(exporting)
+
+    def _log(self, exporting: ClusterId, plan: Plan, failures: Sequence[Failure]) -> None:
+        """Log one line for each phase that was carried out."""
+        _log.info(
+            "peers applied",
+            importing=self._importing,
+            exporting=exporting,
+            additions=len(plan.additions),
+            handovers=0 if plan.additions else len(plan.handovers),
+            deletions=0 if plan.additions or plan.handovers else len(plan.deletions),
+            failures=len(failures),
+        )
 
     async def _apply(
         self, exporting: ClusterId, operations: Sequence[Operation]
