@@ -21,6 +21,9 @@ VERSION: Final = "v1"
 _ROOT: Final = f"heliograph.{VERSION}"
 _FEEDBACK_ROOT: Final = f"heliograph.feedback.{VERSION}"
 STREAM_PREFIX: Final = "HELIOGRAPH_"
+_ABOUT: Final = 4
+"""Where in a feedback subject begins what it is about: the exporting cluster, kind and name."""
+
 _NO_NAMESPACE: Final = "_"  # no escaped name is this
 
 
@@ -138,6 +141,19 @@ def feedback_subject(importing: ClusterId, exported: Subject) -> str:
     """Return where the importing cluster tells that it carried `exported` out (never stored)."""
     tail = ".".join((exported.kind, *_tokens(exported)))
     return f"{_FEEDBACK_ROOT}.{importing}.{exported.cluster}.{tail}"
+
+
+def parse_feedback(text: str) -> tuple[ClusterId, Subject]:
+    """Return who tells, and about what, of a feedback subject.
+
+    Raises:
+        MalformedSubject: It is none.
+    """
+    tokens = text.split(".")
+    importing = tokens[3] if len(tokens) > _ABOUT else ""
+    if ".".join(tokens[:3]) != _FEEDBACK_ROOT or not is_dns_label(importing):
+        raise MalformedSubject(text, f"it does not begin with {_FEEDBACK_ROOT}.<cluster>.")
+    return ClusterId(importing), parse_subject(".".join((_ROOT, *tokens[_ABOUT:])))
 
 
 def feedback_filter(exporting: ClusterId) -> str:

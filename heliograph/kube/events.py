@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import os
 import socket
+from collections import OrderedDict
 from typing import Final, Literal
 
 import structlog
@@ -16,6 +17,7 @@ from heliograph.kube.objects import EVENTS, Event, ObjectMeta, ObjectReference, 
 
 EventType = Literal["Normal", "Warning"]
 _QUEUE: Final = 1000
+_REMEMBERED: Final = 10_000
 _NOTE_LIMIT: Final = 1024  # bytes, as the API server counts
 _log = structlog.get_logger()
 
@@ -27,7 +29,7 @@ class EventRecorder:
         self._client = client
         self._program = program
         self._waiting: asyncio.Queue[Event] = asyncio.Queue(_QUEUE)
-        self._told: dict[tuple[str, str, str], str] = {}
+        self._told: OrderedDict[tuple[str, str, str], str] = OrderedDict()
 
     def record(
         self,
@@ -42,6 +44,8 @@ class EventRecorder:
         if self._told.get(told) == note or self._waiting.full():
             return
         self._told[told] = note
+        if len(self._told) > _REMEMBERED:
+            self._told.popitem(last=False)
         self._waiting.put_nowait(self._event(resource, obj, event, why))
 
     def forget(self, namespace: str, name: str) -> None:

@@ -13,22 +13,33 @@ from collections.abc import Callable
 from typing import Final
 
 from heliograph.bus import Connection, Message
-from heliograph.contract.messages import decode_feedback
+from heliograph.contract.messages import Feedback, decode_feedback
 from heliograph.contract.names import ClusterId
-from heliograph.contract.subjects import Kind, feedback_filter
+from heliograph.contract.subjects import (
+    MalformedSubject,
+    Subject,
+    feedback_filter,
+    parse_feedback,
+)
 from heliograph.metrics import Metrics
 
 _REMEMBERED: Final = 10_000
-_IMPORTING, _KIND = 3, 5
-_KINDS: Final = frozenset(Kind)
+
+Refused = Callable[[ClusterId, Subject, Feedback], None]
+"""Hears which importing cluster does not take what, and why."""
 
 
 class RoundTrips:
     """Remembers when the latest publications were sent, and listens for feedback to them."""
 
-    def __init__(self, metrics: Metrics, on_doubt: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        on_doubt: Callable[[str], None],
+        on_refused: Refused = lambda *_: None,
+    ) -> None:
         """Prepare; `on_doubt` hears that the stream holds something else than was published."""
-        self._metrics, self._on_doubt = metrics, on_doubt
+        self._metrics, self._on_doubt, self._on_refused = metrics, on_doubt, on_refused
         self._sent: OrderedDict[str, float] = OrderedDict()
 
     def sent(self, event_id: str) -> None:
@@ -42,11 +53,19 @@ class RoundTrips:
         await connection.subscribe(feedback_filter(exporting), self._take)
 
     def _take(self, message: Message) -> None:
+        """Take feedback; what others write is no more than nonsense at worst."""
         feedback = decode_feedback(message.payload)
-        begun = self._sent.get(feedback.event_id) if feedback else None
-        tokens = message.subject.split(".")
-        if feedback and feedback.outcome == "mismatched":
-            self._on_doubt(f"cluster {tokens[_IMPORTING]} read something else than its digest says")
-        if begun is not None and tokens[_KIND] in _KINDS:  # what others write makes no labels
-            trip = self._metrics.round_trip.labels(tokens[_IMPORTING], tokens[_KIND])
+        try:
+            importing, about = parse_feedback(message.subject)
+        except MalformedSubject:
+            return
+        if feedback is None:
+            return
+        if feedback.outcome == "mismatched":
+            self._on_doubt(f"cluster {importing} read something else than its digest says")
+        if feedback.outcome == "refused" and feedback.reason:
+            self._on_refused(importing, about, feedback)
+        begun = self._sent.get(feedback.event_id)
+        if begun is not None:
+            trip = self._metrics.round_trip.labels(importing, about.kind)
             trip.observe(time.monotonic() - begun)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
@@ -19,7 +20,7 @@ from heliograph.bus import (
 )
 from heliograph.bus.background import alongside
 from heliograph.clock import now_ns
-from heliograph.contract.messages import ClusterAnnounced, ClusterWithdrawn, Message
+from heliograph.contract.messages import ClusterAnnounced, ClusterWithdrawn, Feedback, Message
 from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.contract.subjects import Kind, Subject, stream_name, stream_subjects
 from heliograph.errors import HeliographError, RetryableError
@@ -35,6 +36,7 @@ from services.watcher.feedback import RoundTrips
 from services.watcher.identity import claim_id, cluster_uid
 from services.watcher.offer import announce_cluster
 from services.watcher.refusals import Refusals
+from services.watcher.remarks import Remarks
 from services.watcher.resolve import Resolver
 from services.watcher.settings import WatcherSettings
 from services.watcher.table import NodeName, ServiceKey
@@ -94,7 +96,8 @@ class Watcher:
         self._refusals = Refusals(self._cluster, self._recorder, metrics)
         self.synced = asyncio.Event()
         self._confirmed = asyncio.Event()
-        self._round_trips = RoundTrips(metrics, self._on_doubt)
+        self._remarks = Remarks(self._recorder, settings.namespace)
+        self._round_trips = RoundTrips(metrics, self._on_doubt, self._on_refused)
 
     @property
     def ready(self) -> bool:
@@ -191,6 +194,9 @@ class Watcher:
     def _on_doubt(self, reason: str) -> None:
         _log.info("stream in doubt", cluster=self._cluster, reason=reason)
         self._doubt.set()
+
+    def _on_refused(self, importing: ClusterId, about: Subject, said: Feedback) -> None:
+        self._remarks.take(importing, about, said, now_s=time.monotonic())
 
     def _announce_all(self) -> None:
         """Announce everything, and withdraw what the stream holds beyond that."""

@@ -17,6 +17,7 @@ from heliograph.contract.subjects import (
     feedback_subject,
     kind_filter,
     kind_of,
+    parse_feedback,
     parse_subject,
     stream_name,
     stream_subjects,
@@ -133,3 +134,24 @@ def test_feedback_names_both_clusters(subject: Subject, tail: str) -> None:
     """Feedback goes where the exporting cluster listens, and tells who sent it."""
     assert feedback_subject(WEST, subject) == f"heliograph.feedback.v1.west.east.{tail}"
     assert feedback_filter(EAST) == "heliograph.feedback.v1.*.east.>"
+
+
+@given(subjects())
+def test_feedback_tells_who_and_about_what(subject: Subject) -> None:
+    """Written and read again, a feedback subject names the importing cluster and the thing."""
+    assert parse_feedback(feedback_subject(WEST, subject)) == (WEST, subject)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "heliograph.feedback.v1",
+        "heliograph.v1.east.node.n1",
+        "heliograph.feedback.v1.W.east.node.n",
+    ],
+)
+def test_other_subjects_are_no_feedback(text: str) -> None:
+    """What is not of the form is refused."""
+    with pytest.raises(MalformedSubject):
+        parse_feedback(text)
