@@ -14,6 +14,7 @@ from cyclopts import App, CycloptsError, Parameter
 import heliograph
 from heliograph import logs, program, settings
 from heliograph.cli.benchmarks import bench
+from heliograph.cli.check import check
 from heliograph.cli.deciding import confirm, forget, leave
 from heliograph.cli.flags import with_flags
 from heliograph.cli.options import OneKubeconfig, in_cluster
@@ -237,6 +238,7 @@ for decision in (leave, forget, confirm):
     app.command(decision)
 app.command(bench)
 app.command(plan)
+app.command(check)
 lab = App(name="lab", help="Clusters to try things on.")
 app.command(lab)
 

@@ -87,6 +87,10 @@ class KubeClient:
     """One cluster's API server, with the credentials of one kubeconfig context.
 
     Use as an async context manager. Safe for concurrent requests.
+
+    Attributes:
+        server_date: What the API server's clock showed at its last answer, as HTTP writes it (to
+            the second); empty before the first one.
     """
 
     def __init__(
@@ -102,6 +106,7 @@ class KubeClient:
         self.cluster, self.kubeconfig = cluster, kubeconfig
         self._as_us = {"fieldManager": field_manager}
         self._credentials = Credentials(kubeconfig)
+        self.server_date = ""
 
     async def __aenter__(self) -> Self:
         await self._credentials.open()
@@ -244,6 +249,7 @@ class KubeClient:
     ) -> bytes:
         try:
             async with self._request(method, path, **arguments) as response:
+                self.server_date = response.headers.get("Date", "")
                 await _raise_for_status(request, response)
                 return await response.read()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:

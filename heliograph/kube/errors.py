@@ -45,7 +45,7 @@ class ApiUnreachable(RetryableError):
             f"the API server of cluster {cluster} at {server} does not answer ({why}); is the "
             f"address in its kubeconfig right, and the server up?"
         )
-        self.cluster, self.server = cluster, server
+        self.cluster, self.server, self.why = cluster, server, why
 
 
 class ApiStatus(HeliographError):

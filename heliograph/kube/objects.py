@@ -155,6 +155,27 @@ class Node(KubeObject, frozen=True, kw_only=True):
     spec: NodeSpec = NodeSpec()
 
 
+class PodSpec(KubeStruct, frozen=True, kw_only=True):
+    """Where a Pod runs."""
+
+    node_name: str = ""
+    host_network: bool = False
+
+
+class PodStatus(KubeStruct, frozen=True, kw_only=True):
+    """Phase and address of a Pod."""
+
+    phase: str = ""
+    pod_ip: str = field(name="podIP", default="")
+
+
+class Pod(KubeObject, frozen=True, kw_only=True):
+    """core/v1 Pod, as far as its address goes."""
+
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+
 class NamespaceStatus(KubeStruct, frozen=True, kw_only=True):
     """Phase of a Namespace: Active or Terminating."""
 
@@ -255,6 +276,7 @@ NAMESPACES: Final = Resource(
 CONFIG_MAPS: Final = Resource(
     api="/api/v1", plural="configmaps", kind="ConfigMap", struct=ConfigMap
 )
+PODS: Final = Resource(api="/api/v1", plural="pods", kind="Pod", struct=Pod)
 NODES: Final = Resource(api="/api/v1", plural="nodes", kind="Node", namespaced=False, struct=Node)
 ENDPOINT_SLICES: Final = Resource(
     api="/apis/discovery.k8s.io/v1",

@@ -47,9 +47,8 @@ async def require(client: KubeClient, rights: Iterable[Right], kubeconfig: Kubec
     Raises:
         InputError: It does not; names the cluster, what is missing, and what to do.
     """
-    asked = [(right, verb) for right in rights for verb in right.verbs]
     try:
-        answers = await _ask(client, asked)
+        lacking = await missing(client, rights)
     except (ApiUnreachable, Unreadable) as error:
         raise InputError(str(error)) from error
     except Unauthorized as error:
@@ -59,13 +58,19 @@ async def require(client: KubeClient, rights: Iterable[Right], kubeconfig: Kubec
             f"token or certificate is valid"
         )
         raise InputError(message) from error
-    missing = [_name(*question) for question, ok in zip(asked, answers, strict=True) if not ok]
-    if missing:
+    if lacking:
         message = (
-            f"the credentials of {_whose(kubeconfig)} may not {', '.join(missing)} in cluster "
+            f"the credentials of {_whose(kubeconfig)} may not {', '.join(lacking)} in cluster "
             f"{client.cluster}; grant it, as the roles in deploy/ do"
         )
         raise InputError(message)
+
+
+async def missing(client: KubeClient, rights: Iterable[Right]) -> tuple[str, ...]:
+    """Return those of the rights that the credentials lack, as people name them."""
+    asked = [(right, verb) for right in rights for verb in right.verbs]
+    answers = await _ask(client, asked)
+    return tuple(_name(*question) for question, ok in zip(asked, answers, strict=True) if not ok)
 
 
 async def _ask(client: KubeClient, asked: Iterable[tuple[Right, str]]) -> list[bool]:
