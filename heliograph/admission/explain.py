@@ -32,7 +32,7 @@ def explain(importing: ClusterId, overlaps: Sequence[Overlap]) -> str:
     return (
         f"Cluster {first.refused} is refused in cluster {importing}: {_clash(first, importing)}"
         f"{_more(overlaps)}. No new mirrors of it are made, existing ones stay but are not ready, "
-        f"no peers are set, nothing is deleted; other clusters go on. {_way_out(first)}"
+        f"no peers are set, nothing is deleted; other clusters go on. {way_out(first)}"
     )
 
 
@@ -53,8 +53,8 @@ def _more(overlaps: Sequence[Overlap]) -> str:
     return f" (and {others} more: {uses})" if others else ""
 
 
-def _way_out(overlap: Overlap) -> str:
-    """Return what to do, by what the refused range is for."""
+def way_out(overlap: Overlap) -> str:
+    """Return what to do, as a sentence, by what the refused range is for."""
     default = " (both have Kilo's default)" if _both_default(overlap) else ""
     return (
         f"Way out: give {overlap.refused} {_WAYS_OUT[overlap.use]}{default}; if what it declares "

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from heliograph.check import access, kilo, ranges
+from heliograph.check import access, kilo, overlaps, ranges
 from heliograph.check.finding import Finding, Severity, counted
 from heliograph.check.known import BusFacts, ClusterFacts
 
@@ -25,7 +25,9 @@ _ABOUT_ONE: Final[tuple[Callable[[ClusterFacts], Iterator[Finding]], ...]] = (
     access.unread,
 )
 _ABOUT_ALL: Final[tuple[Callable[[Sequence[ClusterFacts]], Iterator[Finding]], ...]] = (
-    access.one_cluster_twice,
+    overlaps.default_subnets,
+    overlaps.ranges_of_both,
+    overlaps.node_addresses,
     kilo.peers_made_by_hand,
     access.missing_namespaces,
 )
@@ -35,7 +37,8 @@ def judge(known: Sequence[ClusterFacts], buses: Sequence[BusFacts] = ()) -> tupl
     """Return all findings: problems first, then warnings; each by cluster in the given order."""
     found = [
         *access.buses(buses),
-        *(finding for rule in _ABOUT_ALL for finding in rule(known)),
+        *access.one_cluster_twice(known),
+        *(finding for rule in _ABOUT_ALL for finding in rule(_distinct(known))),
         *(finding for facts in known for rule in _ABOUT_ONE for finding in rule(facts)),
     ]
     place: dict[str, int] = {facts.cluster: number for number, facts in enumerate(known)}
@@ -44,6 +47,12 @@ def judge(known: Sequence[ClusterFacts], buses: Sequence[BusFacts] = ()) -> tupl
         key=lambda f: (_ORDER.index(f.severity), place.get(f.cluster, -1)),
     )
     return tuple(ordered)
+
+
+def _distinct(known: Sequence[ClusterFacts]) -> list[ClusterFacts]:
+    """Return the clusters without those that are one of the others: all is equal there."""
+    by_uid = {facts.uid or facts.cluster: facts for facts in reversed(known)}
+    return [facts for facts in known if by_uid[facts.uid or facts.cluster] is facts]
 
 
 def healthy(findings: Sequence[Finding]) -> bool:

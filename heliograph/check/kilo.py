@@ -93,11 +93,11 @@ def granularity(facts: ClusterFacts) -> Iterator[Finding]:
     for value, names in sorted(odd.items()):
         which = f"is {value!r}" if value else "is missing"
         yield Finding(
-            severity="problem",
+            severity="problem" if len(odd) == len(by_value) else "warning",
             cluster=facts.cluster,
             reason="GranularityUnknown",
             what=f"the annotation {PREFIX}granularity {which} on {named(tuple(names))}, and Peers "
-            f"cannot be computed without it",
+            f"cannot be computed where no node has it",
             remedy="run Kilo 0.3 or newer, with --mesh-granularity=full or location",
         )
     if len(by_value.keys() & _GRANULARITIES) > 1:

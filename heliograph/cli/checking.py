@@ -12,15 +12,20 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from heliograph.admission.explain import REASON
 from heliograph.check.facts import Rights, gather_bus_facts, gather_facts
 from heliograph.check.finding import Finding, Severity
 from heliograph.check.findings import healthy, judge, summary
 from heliograph.check.known import BusFacts, ClusterFacts
+from heliograph.check.overlaps import DEFAULT_SUBNET_REASON
 from heliograph.cli.clusters import parse_buses, parse_clusters
+from heliograph.cli.framed import framed
 from heliograph.contract.names import ClusterId
 from heliograph.errors import InputError
 from heliograph.kube.client import KubeClient
 from heliograph.kube.kubeconfig import Kubeconfig
+from services.peerer.rights import rights as peerer_rights
+from services.peerer.settings import PeererSettings
 from services.reflector.rights import rights as reflector_rights
 from services.reflector.settings import ReflectorSettings
 from services.watcher.rights import rights as watcher_rights
@@ -31,6 +36,9 @@ _STYLES: Final[dict[Severity, str]] = {
     "warning": "yellow",
     "ok": "green",
 }
+
+_FRAMED: Final = frozenset({REASON, DEFAULT_SUBNET_REASON})
+"""Findings that are shown in a frame beside their line: people have overlooked them."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +65,9 @@ async def check(clusters: Sequence[str], nats: Sequence[str], *, as_json: bool) 
     urls = parse_buses(nats, tuple(known)) if nats else {}
     facts, buses = await asyncio.gather(_look_at_clusters(known), _look_at_buses(urls))
     report = _report(judge(facts, buses))
+    for finding in report.findings:
+        if finding.reason in _FRAMED:
+            framed(f"{finding.reason}: {finding.cluster}", f"{finding.what}.", f"{finding.remedy}.")
     if as_json:
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
     else:
@@ -99,6 +110,7 @@ def _rights(cluster: ClusterId) -> Rights:
     return {
         "watcher": watcher_rights(WatcherSettings(cluster=cluster)),
         "reflector": reflector_rights(ReflectorSettings(cluster=cluster)),
+        "peerer": peerer_rights(PeererSettings(cluster=cluster)),
     }
 
 

@@ -46,7 +46,11 @@ def facts(cluster: ClusterId = EAST, **changes: Any) -> ClusterFacts:  # noqa: A
 def own_node(cluster: ClusterId = EAST, name: str = "n1", **said: str) -> Node:
     """Return a node that is ready for peering, in ranges of the cluster's own."""
     number, key = (0, KEY) if cluster == EAST else (1, OTHER_KEY)
-    usual = {"key": key, "wireguard_ip": f"10.{4 + number}.0.1/16"}
+    usual = {
+        "key": key,
+        "wireguard_ip": f"10.{4 + number}.0.1/16",
+        "internal_ip": f"10.0.{number}.4/24",
+    }
     ready = kilo_node(name, **(usual | said))
     cidr = f"10.{42 + number}.0.0/24"
     return msgspec.structs.replace(ready, spec=node(pod_cidrs=(cidr,)).spec)
@@ -161,6 +165,12 @@ CASES = {
     "unknown granularity": lone(
         PROBLEM, "GranularityUnknown", "is 'cross' on n1", nodes=(own_node(granularity="cross"),)
     ),
+    "granularity of some": lone(
+        WARNING,
+        "GranularityUnknown",
+        "is missing on n2",
+        nodes=(own_node(), own_node(name="n2", granularity="absent")),
+    ),
     "mixed granularity": lone(
         PROBLEM,
         "GranularityMixed",
@@ -272,10 +282,88 @@ def test_peers_made_by_hand() -> None:
     assert "heliograph adopt peers" in found.remedy
 
 
+def overlapping(**changes: Any) -> list[Finding]:  # noqa: ANN401
+    """Return what is wrong when west is as is said here."""
+    return bad(facts(), facts(WEST, **changes))
+
+
+def west_node(**said: str) -> tuple[Node, ...]:
+    return (own_node(WEST, **said),)
+
+
+def test_ranges_of_two_clusters() -> None:
+    """One finding for each pair, however much they share; it names both, and the way out."""
+    spec = node(pod_cidrs=("10.42.0.0/16",)).spec
+    nodes = (msgspec.structs.replace(own_node(WEST), spec=spec),)
+
+    (found,) = overlapping(service_cidrs=("10.110.4.0/24",), nodes=nodes)
+
+    assert (found.severity, found.cluster, found.reason) == ("problem", "west", "RangeOverlap")
+    assert found.what == (
+        "its service range 10.110.4.0/24 overlaps with service range 10.110.0.0/16 of east (and 1 "
+        "more); east and west refuse each other"
+    )
+    assert found.remedy.startswith("give west another --service-cluster-ip-range")
+
+
+def test_kilos_default_subnet() -> None:
+    """Untouched installations are told in one finding, however many there are."""
+    north = facts(
+        ClusterId("north"),
+        uid="uid-north",
+        service_cidrs=("10.112.0.0/16",),
+        nodes=(own_node(WEST, key="x", internal_ip="absent", wireguard_ip="10.4.0.9/16"),),
+    )
+    nodes = west_node(wireguard_ip="10.4.0.7/16")
+    problems = [
+        f for f in bad(facts(), facts(WEST, nodes=nodes), north) if f.reason == "KiloDefaultSubnet"
+    ]
+
+    (found,) = problems
+    assert (found.severity, found.cluster) == ("problem", "north")
+    assert found.what.startswith("east, west, north all have Kilo's default subnet 10.4.0.0/16")
+    assert "--subnet" in found.remedy
+    assert [f.reason for f in overlapping(nodes=nodes)] == ["KiloDefaultSubnet"]
+
+
+def test_tunnels_in_another_subnet_that_overlaps() -> None:
+    """That is an overlap like any other."""
+    (found,) = overlapping(nodes=west_node(wireguard_ip="10.4.128.1/17"))
+
+    assert found.reason == "RangeOverlap"
+    assert "its tunnel range 10.4.128.0/17 overlaps with tunnel range 10.4.0.0/16" in found.what
+
+
+@pytest.mark.parametrize("address", ["10.0.0.4/24", "10.110.0.9/24", "10.42.0.9/24"])
+def test_private_addresses_of_nodes(address: str) -> None:
+    """A node whose address is a node's, a Service's or a pod's elsewhere is no peer there."""
+    found = overlapping(nodes=west_node(internal_ip=address))
+
+    assert {(f.severity, f.reason) for f in found} == {("warning", "NodeAddressTaken")}
+    assert found[-1].cluster == "west"
+    assert "address of 1 node (n1) is in use in cluster east too" in found[-1].what
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"internal_ip": "absent"}, {"internal_ip": "10.0.0.4/24", "endpoint": "10.0.0.4:51820"}],
+)
+def test_private_addresses_that_nobody_is_routed_to(said: dict[str, str]) -> None:
+    """Where there is none, and where it is the endpoint's own, nothing stands against it."""
+    assert overlapping(nodes=west_node(**said)) == []
+
+
 def test_namespaces_that_mirrors_would_need() -> None:
     """Each missing one is named once, with those who export from it."""
     exported = (("blog", "web"), ("blog", "api"), ("shop", "cart"))
-    unknown = facts(ClusterId("north"), namespaces=None, uid="uid-north", exported=(("x", "y"),))
+    unknown = facts(
+        ClusterId("north"),
+        namespaces=None,
+        uid="uid-north",
+        exported=(("x", "y"),),
+        service_cidrs=("10.112.0.0/16",),
+        nodes=None,
+    )
 
     found = bad(facts(exported=exported), facts(WEST, exported=(("x", "y"),)), unknown)
 

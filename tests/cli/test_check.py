@@ -104,6 +104,26 @@ def test_json_is_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert ("again", "SameCluster") in {(f["cluster"], f["reason"]) for f in report["findings"]}
 
 
+def test_an_overlap_is_framed(
+    clusters: dict[str, MemoryCluster], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside its line it has a frame on standard error, where nobody overlooks it."""
+    same = kilo_node("n1", seen_s=time.time(), key=OTHER_KEY, internal_ip="absent")
+    clusters["west"].apply(node_json(same))
+
+    assert check(tmp_path, "east", "west") == 1
+
+    captured = capsys.readouterr()
+    lines = captured.out.splitlines()
+    assert lines[0].startswith("problem  west: east, west all have Kilo's default subnet")
+    assert lines[1].startswith("problem  west: its pod range 10.42.0.0/24 overlaps with pod range")
+    frames = captured.err.splitlines()
+    assert sum(line.startswith("+- ") for line in frames) == 2
+    assert frames[0].startswith("+- KiloDefaultSubnet: west -")
+    assert all(line.startswith(("|", "+")) for line in frames)
+    assert "another --subnet in all of them but one" in captured.err
+
+
 @pytest.mark.nats
 @pytest.mark.usefixtures("clusters")
 def test_the_bus_is_looked_at_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
