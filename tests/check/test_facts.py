@@ -13,17 +13,14 @@ from heliograph.check import facts as gathering
 from heliograph.check.facts import gather_bus_facts, gather_facts
 from heliograph.check.known import ClusterFacts, Version
 from heliograph.contract.names import ClusterId
-from heliograph.kilo.peer import PEERS
 from heliograph.kube.client import KubeClient
 from heliograph.kube.rights import Right
-from heliograph.lab.memory import Kind, MemoryCluster
-from tests.support.builders import annotated, kilo_node, mirror
+from heliograph.lab.kilo import peer_crd
+from heliograph.lab.memory import MemoryCluster
+from tests.support.builders import KEY, annotated, kilo_node, mirror
 from tests.support.clusters import client_of, namespace, node_json, service_json
 from tests.support.scripted import answers, json_answer, scripted
 
-PEER = Kind(
-    group="kilo.squat.ai", version="v1alpha1", name="Peer", plural=PEERS.plural, namespaced=False
-)
 SOME_RIGHTS = {"watcher": [Right(resource="nodes", verbs=("list",))]}
 REVIEWS = "selfsubjectaccessreviews"
 VERSION = '{"major":"1","minor":"27+","gitVersion":"v1.27.3-gke"}'
@@ -35,14 +32,14 @@ async def looked(client: KubeClient) -> ClusterFacts:
 
 async def test_what_is_there_is_found(cluster: MemoryCluster, client: KubeClient) -> None:
     """Version, clock, ranges, nodes, Peers, stray pods, Cilium, exports and namespaces."""
-    cluster.register(PEER)
+    cluster.apply(peer_crd())
     cluster.apply(node_json(kilo_node()))
     cluster.apply(
         {
             "apiVersion": "kilo.squat.ai/v1alpha1",
             "kind": "Peer",
             "metadata": {"name": "laptop"},
-            "spec": {"allowedIPs": ["10.5.0.1/32"], "publicKey": "x"},
+            "spec": {"allowedIPs": ["10.5.0.1/32"], "publicKey": KEY},
         }
     )
     cluster.apply(

@@ -12,16 +12,12 @@ import pytest
 
 from heliograph.bus import EmbeddedServer, ServerSettings
 from heliograph.cli.app import run
-from heliograph.kilo.peer import PEERS
 from heliograph.lab.access import ClusterAccess, write_kubeconfig
-from heliograph.lab.memory import Kind, MemoryCluster
+from heliograph.lab.kilo import peer_crd
+from heliograph.lab.memory import MemoryCluster
 from tests.cli.support import cluster_in_a_thread
 from tests.support.builders import KEY, OTHER_KEY, kilo_node, node
 from tests.support.clusters import node_json
-
-PEER = Kind(
-    group="kilo.squat.ai", version="v1alpha1", name="Peer", plural=PEERS.plural, namespaced=False
-)
 
 
 @pytest.fixture
@@ -32,7 +28,7 @@ def clusters(tmp_path: Path) -> Iterator[dict[str, MemoryCluster]]:
         for number, (name, key) in enumerate((("east", KEY), ("west", OTHER_KEY))):
             cidr = f"10.{110 + number}.0.0/16"
             made[name] = stack.enter_context(cluster_in_a_thread(name, service_cidr=cidr))
-            made[name].register(PEER)
+            made[name].apply(peer_crd())
             address = f"10.{4 + number}.0.1/16"
             private = f"10.0.{number}.4/24"
             ready = kilo_node(
