@@ -33,7 +33,11 @@ ToUnlessKgctl = Annotated[
     ),
 ]
 ExitCode = Annotated[
-    bool, Parameter(help="End with exit code 1 when there is anything to do.", negative="")
+    bool,
+    Parameter(
+        help="End with exit code 1 when there is anything to do, or a cluster is refused.",
+        negative="",
+    ),
 ]
 
 
@@ -51,7 +55,8 @@ def mirrors(
     """Show what the reflector of a cluster would create, change and remove, as a diff.
 
     As if the clusters of --from exported to that of --to, and no others: mirrors that point at
-    other clusters are left out.
+    other clusters are left out. Ranges are compared first; of a cluster whose ranges overlap
+    nothing is taken.
 
     Example:
         heliograph plan mirrors --from east=~/.kube/config@east --to west=~/.kube/config@west

@@ -11,7 +11,9 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from heliograph.admission.explain import REASON
 from heliograph.cli.clusters import parse_clusters
+from heliograph.cli.framed import framed
 from heliograph.errors import InputError
 from heliograph.run.changes import Action, Change
 from heliograph.run.planning import Clusters, plan_mirrors
@@ -40,7 +42,7 @@ class Showing(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         json: As a JSON list, one object for each change.
-        exit_code: Whether the exit code tells that there is something to do.
+        exit_code: Whether the exit code tells that there is something to do, or an overlap.
     """
 
     json: bool = False
@@ -67,12 +69,15 @@ def between(exporting: Sequence[str], importing: str) -> Clusters:
 async def mirrors(clusters: Clusters, showing: Showing, *, create_namespaces: bool) -> int:
     """Show a plan of mirrors; return the exit code."""
     changes = await plan_mirrors(clusters, create_namespaces=create_namespaces)
+    overlaps = [change for change in changes if change.reason == REASON]
+    for change in overlaps:
+        framed(f"{change.name} is refused ({change.reason})", change.message)
     if showing.json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(changes)).decode() + "\n")
     else:
         show(changes)
     to_do = any(change.action != "refuse" for change in changes)
-    return 1 if showing.exit_code and to_do else 0
+    return 1 if showing.exit_code and (to_do or overlaps) else 0
 
 
 def show(changes: Sequence[Change]) -> None:

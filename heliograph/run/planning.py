@@ -13,6 +13,10 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from heliograph.admission.decide import decide
+from heliograph.admission.declaration import Declaration, Overlap, declaration_of
+from heliograph.admission.explain import REASON, explain
+from heliograph.clock import now_ns, rfc3339
 from heliograph.contract.digest import LiveSet, fingerprint
 from heliograph.contract.messages import ClusterAnnounced, decode, encode
 from heliograph.contract.names import ClusterId
@@ -21,6 +25,7 @@ from heliograph.imports.table import Table
 from heliograph.kube.client import KubeClient
 from heliograph.kube.kubeconfig import Kubeconfig
 from heliograph.kube.rights import Right
+from heliograph.membership.admissions import own_declaration
 from heliograph.membership.configmap import current
 from heliograph.run.changes import Change, change_of
 from heliograph.run.programs import NotFinished, cluster
@@ -40,6 +45,8 @@ TableT = TypeVar("TableT", bound=Table[Any])
 _TIME_S: Final = 60.0
 _EPOCH: Final = 1
 _READING: Final = frozenset({"get", "list", "watch"})
+_NODES: Final = Right(resource="nodes", verbs=("list",))
+"""For the importing cluster's own ranges of pods and tunnels."""
 
 
 class Clusters(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +76,8 @@ async def plan_mirrors(clusters: Clusters, *, create_namespaces: bool = False) -
     async with asyncio.TaskGroup() as tasks:
         reading = tasks.create_task(in_time(_read_own(clusters, settings)))
         offering = tasks.create_task(read_offers(clusters.exporting))
-    return judge(reading.result(), offering.result(), clusters.importing)
+    own, picture = reading.result()
+    return judge(picture, own, offering.result())
 
 
 async def read_offers(exporting: Mapping[ClusterId, Kubeconfig]) -> list[Offer]:
@@ -98,16 +106,46 @@ async def in_time(reading: Coroutine[Any, Any, R]) -> R:
         raise NotFinished(message) from None
 
 
-def judge(picture: Picture, offers: Sequence[Offer], importing: ClusterId) -> list[Change]:
-    """Return the changes that offers cause in a cluster, by mirror."""
-    picture.exports |= {o.cluster: table_of(o, ImportTable(o.cluster)) for o in offers}
-    exporting = frozenset(offer.cluster for offer in offers)
+def judge(picture: Picture, own: Declaration, offers: Sequence[Offer]) -> list[Change]:
+    """Return the changes that offers cause in a cluster, by mirror.
+
+    Ranges are compared first. Nothing is taken from a cluster whose ranges overlap; its mirrors
+    that stand already are left as they are.
+    """
+    refused = _overlaps(picture, own, offers)
+    admitted = [offer for offer in offers if offer.cluster not in refused]
+    picture.exports |= {o.cluster: table_of(o, ImportTable(o.cluster)) for o in admitted}
+    exporting = frozenset(offer.cluster for offer in admitted)
     outlooks = [foresee(picture, key) for key in sorted(_concerned(picture, exporting))]
     return [
-        *_unwanted(picture, exporting, importing),
+        *(_refused(own.cluster, *one) for one in refused.items()),
+        *_unwanted(picture, exporting, own.cluster),
         *(change for offer in offers for change in _not_exported(offer)),
         *(change for outlook in outlooks for change in _changes(outlook)),
     ]
+
+
+def _overlaps(
+    picture: Picture, own: Declaration, offers: Sequence[Offer]
+) -> Mapping[ClusterId, tuple[Overlap, ...]]:
+    """Return the clusters that are not admitted for their ranges, with what stands against them."""
+    wanted = (o for o in offers if picture.imports_from(o.cluster))
+    declared = [
+        declaration_of(o.cluster, o.announced)
+        for o in wanted
+        if isinstance(o.announced, ClusterAnnounced)
+    ]
+    return decide(own, declared, picture.membership.admitted, rfc3339(now_ns())).refused
+
+
+def _refused(importing: ClusterId, exporting: ClusterId, overlaps: Sequence[Overlap]) -> Change:
+    return Change(
+        action="refuse",
+        kind="Cluster",
+        name=exporting,
+        reason=REASON,
+        message=explain(importing, overlaps),
+    )
 
 
 def table_of(offer: Offer, table: TableT) -> TableT:
@@ -186,10 +224,10 @@ async def _read_offer(name: ClusterId, access: Kubeconfig) -> Offer:
         return await read_offer(settings, client)
 
 
-async def _read_own(clusters: Clusters, settings: ReflectorSettings) -> Picture:
-    """Return the picture of the importing cluster, before anybody's export is known."""
+async def _read_own(clusters: Clusters, settings: ReflectorSettings) -> tuple[Declaration, Picture]:
+    """Return ranges and picture of the importing cluster, before anybody's export is known."""
     picture = Picture(clusters.importing, settings)
-    rights = reflector_rights(ReflectorSettings(cluster=clusters.importing))
+    rights = (*reflector_rights(ReflectorSettings(cluster=clusters.importing)), _NODES)
     async with opened(clusters.importing, clusters.access, rights) as client:
         watch = OwnWatch(
             client,
@@ -203,7 +241,7 @@ async def _read_own(clusters: Clusters, settings: ReflectorSettings) -> Picture:
             await watch.listed.wait()
             following.cancel()
         picture.membership = await current(client, settings.namespace)
-    return picture
+        return await own_declaration(client, clusters.importing), picture
 
 
 def opened(

@@ -13,7 +13,8 @@ from heliograph.bus import EmbeddedServer, ServerSettings
 from heliograph.cli.app import run
 from heliograph.lab.access import write_kubeconfig
 from tests.cli.support import cluster_in_a_thread
-from tests.support.clusters import namespace
+from tests.support.builders import node
+from tests.support.clusters import namespace, node_json
 from tests.support.joined import NAMESPACE, Cluster
 
 NAMES = ("east", "north", "west")
@@ -192,6 +193,26 @@ def test_a_missing_namespace_is_refused_or_created(
     lines = out(capsys)
     assert lines[:2] == ["+ create   Namespace blog", "+ create   Service blog/web"]
     assert lines[-1] == "3 to create"
+
+
+def test_a_cluster_whose_ranges_overlap_is_refused(
+    ground: Ground, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is taken from it, in a frame that nobody overlooks; the others go on."""
+    ground["north"].export("web")
+    ground["east"].export("cart")
+    for name in ("north", "west"):
+        ground[name].api.apply(node_json(node()))
+
+    assert ground.plan("east", "north", more=("--exit-code",)) == 1
+
+    captured = capsys.readouterr()
+    refused, service, _, last = captured.out.splitlines()
+    assert refused.startswith("! refuse   Cluster north is refused in cluster west: its pod range")
+    assert service == "+ create   Service shop/cart"
+    assert last == "2 to create, 1 refused"
+    assert captured.err.startswith("+- north is refused (RangeOverlap) -")
+    assert ground.plan("north", more=("--exit-code",)) == 1
 
 
 def test_json_is_a_list_of_changes(ground: Ground, capsys: pytest.CaptureFixture[str]) -> None:
