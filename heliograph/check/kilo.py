@@ -98,7 +98,7 @@ def granularity(facts: ClusterFacts) -> Iterator[Finding]:
             reason="GranularityUnknown",
             what=f"the annotation {PREFIX}granularity {which} on {named(tuple(names))}, and Peers "
             f"cannot be computed where no node has it",
-            remedy="run Kilo 0.3 or newer, with --mesh-granularity=full or location",
+            remedy="update Kilo's agents, or set kilo_granularity of its watcher",
         )
     if len(by_value.keys() & _GRANULARITIES) > 1:
         shown = "; ".join(f"{v}: {named(tuple(by_value[v]))}" for v in sorted(_GRANULARITIES))

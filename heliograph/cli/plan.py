@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from heliograph import logs, program
-from heliograph.cli.options import Json
 
 plan = App(
     name="plan", help="Show what would be done between clusters, without a bus; nothing is written."
@@ -50,7 +49,9 @@ def mirrors(
         bool, Parameter(help="As if the reflector created namespaces.", negative="")
     ] = False,
     exit_code: ExitCode = False,
-    json: Json = False,
+    json: Annotated[
+        bool, Parameter(help="Print a JSON list, one object for each change.", negative="")
+    ] = False,
 ) -> int:
     """Show what the reflector of a cluster would create, change and remove, as a diff.
 
