@@ -17,6 +17,7 @@ from heliograph.contract.messages import (
     ClusterAnnounced,
     ClusterWithdrawn,
     NodeAnnounced,
+    NodeWithdrawn,
 )
 from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import Kind, Subject
@@ -38,12 +39,15 @@ class NodeTable(Table[str]):
     def __init__(self, cluster: ClusterId, *, left_at: int | None = None) -> None:
         super().__init__(cluster, left_at=left_at)
         self._confirmed: dict[str, NodeAnnounced] = {}
-        self._heard: dict[str, NodeAnnounced] = self._confirmed
+        self._heard: dict[str, NodeAnnounced] = {}
         self._known = left_at is not None
 
     @property
     def known(self) -> bool:
-        """Whether all nodes were heard once; a replay since then does not change that."""
+        """Whether all nodes were heard once; a replay since then does not change that.
+
+        A cluster that left is known to have none; one that came back is heard anew.
+        """
         return self._known
 
     @property
@@ -85,9 +89,11 @@ class NodeTable(Table[str]):
             case NodeAnnounced():
                 self._count(subject, payload)
                 self._heard[subject.name] = message
-            case _:
+            case NodeWithdrawn():
                 self._count(subject, None)
                 self._heard.pop(subject.name, None)
+            case _:
+                return set()
         return {subject.name} if self._heard is self._confirmed else set()
 
     @override
@@ -107,13 +113,14 @@ class NodeTable(Table[str]):
         touched = {CLUSTER_ITSELF, *self._confirmed}
         self.announced = None
         self.evidence.depart(epoch)
-        self._heard = self._confirmed = {}
+        self._heard, self._confirmed = {}, {}
         self._known = True
         return touched
 
     def _fold_cluster(self, message: ClusterAnnounced) -> set[str]:
         before, self.announced = self.announced, message
         touched = {CLUSTER_ITSELF} if _facts(before) != _facts(message) else set()
+        self._known &= self.left_at is None  # it is back: a mesh of half its nodes would be wrong
         return touched | (self._confirm() if self.evidence.hear(message) else set())
 
     def _confirm(self) -> set[str]:
