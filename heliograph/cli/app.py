@@ -13,6 +13,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 import heliograph
 from heliograph import logs, program, settings
+from heliograph.cli.adopting import adopt
 from heliograph.cli.benchmarks import bench
 from heliograph.cli.check import check
 from heliograph.cli.deciding import confirm, forget, leave
@@ -200,19 +201,6 @@ def unexport(service: ServiceArgument, /, *, kubeconfig: OneKubeconfig = None) -
     return in_cluster(kubeconfig, lambda client: services.unexport(client, name))
 
 
-@app.command(name="adopt")
-def adopt(service: ServiceArgument, /, *, kubeconfig: OneKubeconfig = None) -> int:
-    """Take over a mirror that somebody made by hand, as Kilo's page says; its cluster IP stays.
-
-    Example:
-        heliograph adopt default/important-service --kubeconfig ~/.kube/config@west
-    """
-    from heliograph.cli import services  # noqa: PLC0415 - keeps `--help` quick
-
-    name = services.ServiceName.parse(service)
-    return in_cluster(kubeconfig, lambda client: services.adopt(client, name))
-
-
 @app.command(name="demo")
 def demo(
     *,
@@ -234,8 +222,8 @@ def demo(
     return program.run(demo_command.demo(real=real, as_json=json))
 
 
-for decision in (leave, forget, confirm):
-    app.command(decision)
+for command in (adopt, leave, forget, confirm):
+    app.command(command)
 app.command(bench)
 app.command(plan)
 app.command(check)

@@ -18,9 +18,10 @@ from heliograph.kilo.mesh import AS_KGCTL, Granularity, Mesh, mesh_of
 from heliograph.kilo.peer import Peer
 from heliograph.kilo.showconf import Output, segment_led_by, showconf
 from heliograph.kilo.specs import parse_extra, peer_spec, with_extras
+from heliograph.kube.errors import ApiStatus
 from heliograph.program import explain
 from heliograph.run.changes import manifest
-from heliograph.run.peers import Peers, announced_nodes, changes_of, plan_peers
+from heliograph.run.peers import Peers, adopt_peers, announced_nodes, changes_of, plan_peers
 from heliograph.run.planning import read_offers
 from services.peerer.own import segment_of
 
@@ -74,6 +75,20 @@ async def peers(asked: Asked, *, exit_code: bool) -> int:
         found = {n: p for one in planned.outlooks for n, p in one.after.items() if n in wanted}
         sys.stdout.write(_printed(found, asked.output))
     return 1 if exit_code and changes else 0
+
+
+async def adopt(exporting: Sequence[str], importing: str) -> None:
+    """Take over Peers that people made by hand; print what was done."""
+    clusters = between(exporting, importing)
+    try:
+        lines = await adopt_peers(clusters)
+    except ApiStatus as error:
+        raise InputError(f"{error}; what was adopted before stays so, try again") from error
+    nothing = (
+        f"no Peer of cluster {clusters.importing} that others manage holds the key of a node of "
+        f"{', '.join(clusters.exporting)}"
+    )
+    sys.stdout.write("\n".join(lines or [nothing]) + "\n")
 
 
 async def as_kgctl(asked: Asked, granularity: Granularity) -> int:

@@ -11,19 +11,22 @@ import msgspec
 from heliograph.admission.decide import decide
 from heliograph.clock import now_ns, rfc3339
 from heliograph.contract.messages import ClusterAnnounced, NodeAnnounced
-from heliograph.contract.names import ClusterId
+from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.errors import TerminalError
 from heliograph.kilo.mesh import mesh_of
-from heliograph.kilo.peer import PEERS
+from heliograph.kilo.peer import PEERS, Peer
+from heliograph.kube.client import KubeClient
 from heliograph.kube.errors import NotFound
-from heliograph.kube.kubeconfig import Kubeconfig
 from heliograph.membership.admissions import own_declaration
 from heliograph.membership.configmap import current
 from heliograph.run.changes import Change, change_of
 from heliograph.run.planning import Clusters, in_time, opened, read_offers, table_of
+from heliograph.run.programs import cluster
+from services.peerer.desired import DesiredPeer
 from services.peerer.outlook import Outlook, foresee
 from services.peerer.picture import Picture
 from services.peerer.refusal import Refusal
+from services.peerer.render import marked
 from services.peerer.rights import rights
 from services.peerer.settings import PeererSettings
 from services.peerer.table import NodeTable
@@ -49,13 +52,6 @@ class Peers(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(refusal for outlook in self.outlooks for refusal in outlook.refusals)
 
 
-class _Own(msgspec.Struct, frozen=True, kw_only=True):
-    """The importing cluster."""
-
-    picture: Picture
-    absent: bool
-
-
 async def plan_peers(clusters: Clusters, extras: Sequence[str] = ()) -> Peers:
     """Return what the importing cluster's peerer would do about the exporting clusters' nodes.
 
@@ -68,11 +64,54 @@ async def plan_peers(clusters: Clusters, extras: Sequence[str] = ()) -> Peers:
         NotFinished: One could not be read in a minute.
     """
     async with asyncio.TaskGroup() as tasks:
-        reading = tasks.create_task(in_time(_read_own(clusters.importing, clusters.access)))
+        reading = tasks.create_task(in_time(_read_own(clusters)))
         offering = tasks.create_task(read_offers(clusters.exporting))
-    own, offers = reading.result(), [_extended(o, extras) for o in offering.result()]
+    picture, offers = reading.result(), [_extended(o, extras) for o in offering.result()]
     return Peers(
-        outlooks=judge_peers(own.picture, offers), segments=_segments(offers), absent=own.absent
+        outlooks=judge_peers(picture, offers), segments=_segments(offers), absent=picture.absent
+    )
+
+
+async def adopt_peers(clusters: Clusters) -> list[str]:
+    """Take over, in place, the Peers that people made by hand for nodes of the exporting clusters.
+
+    Only marks change: which node a Peer stands for, and that it is ours. Its name stays, as a Peer
+    that is deleted and made anew costs Kilo minutes; the peerer brings the rest to order.
+
+    Returns:
+        A line for each Peer, in words.
+
+    Raises:
+        InputError: A cluster does not answer, or does not let us.
+        NotFinished: One could not be read in a minute.
+        Conflict: A Peer changed meanwhile; those before it are adopted.
+    """
+    offers = await read_offers(clusters.exporting)
+    importing, settings = clusters.importing, PeererSettings(cluster=clusters.importing)
+    async with cluster(importing, clusters.access, rights(settings)) as client:
+        picture = await _picture(client, settings)
+        judge_peers(picture, offers)
+        return [
+            await _adopt(client, offer.cluster, peer, found)
+            for offer in offers
+            for peer, found in _by_hand(picture, offer.cluster)
+        ]
+
+
+def _by_hand(picture: Picture, exporting: ClusterId) -> Iterator[tuple[DesiredPeer, Peer]]:
+    """Yield the Peers that are not ours and hold the key of one that should be."""
+    desired = picture.desired(exporting)
+    wanted = {peer.spec.public_key: peer for peer in (desired.peers if desired else None) or ()}
+    for peer in picture.own.foreign():
+        if peer.spec.public_key in wanted:
+            yield wanted[peer.spec.public_key], peer
+
+
+async def _adopt(client: KubeClient, exporting: ClusterId, peer: DesiredPeer, found: Peer) -> str:
+    await client.replace(PEERS, marked(found, exporting, peer.segment))
+    return (
+        f"Peer {found.metadata.name} in cluster {client.cluster} is managed by Heliograph now, as "
+        f"node {peer.leader} of cluster {exporting}; it keeps its name"
     )
 
 
@@ -132,15 +171,19 @@ def _extended(offer: Offer, extras: Sequence[str]) -> Offer:
     return msgspec.structs.replace(offer, announced=announced)
 
 
-async def _read_own(importing: ClusterId, access: Kubeconfig) -> _Own:
+async def _read_own(clusters: Clusters) -> Picture:
+    settings = PeererSettings(cluster=clusters.importing)
+    async with opened(clusters.importing, clusters.access, rights(settings)) as client:
+        return await _picture(client, settings)
+
+
+async def _picture(client: KubeClient, settings: PeererSettings) -> Picture:
     """Return the importing cluster's Peers, ranges and decisions; it may have no kind Peer."""
-    settings = PeererSettings(cluster=importing)
-    picture, absent = Picture(importing, settings), False
-    async with opened(importing, access, rights(settings)) as client:
-        picture.declared = await own_declaration(client, importing)
-        picture.membership = await current(client, settings.namespace)
-        try:
-            picture.own.list((await client.list(PEERS)).items)
-        except NotFound:
-            absent = True
-    return _Own(picture=picture, absent=absent)
+    picture = Picture(parse_cluster_id(settings.cluster), settings)
+    picture.declared = await own_declaration(client, parse_cluster_id(settings.cluster))
+    picture.membership = await current(client, settings.namespace)
+    try:
+        picture.own.list((await client.list(PEERS)).items)
+    except NotFound:
+        picture.absent = True
+    return picture

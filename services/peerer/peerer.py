@@ -101,7 +101,7 @@ class Peerer:
     @property
     def absent(self) -> bool:
         """Whether the cluster has no kind Peer: Kilo is not installed there."""
-        return self._watch.absent
+        return self._picture.absent
 
     @property
     def ready(self) -> bool:
@@ -229,7 +229,7 @@ class Peerer:
 
     async def _follow_peers(self) -> None:
         async for event in self._watch.events():
-            touched = self._fold(event)
+            touched, self._picture.absent = self._fold(event), self._watch.absent
             self._listed.set()
             if self.absent:
                 self._complain()

@@ -39,6 +39,7 @@ class Picture:
         membership: What people decided about the ClusterSet.
         decision: Which clusters are admitted.
         declared: The importing cluster's own ranges; None while they are not known.
+        absent: Whether the importing cluster has no kind Peer.
     """
 
     def __init__(self, importing: ClusterId, settings: PeererSettings) -> None:
@@ -47,6 +48,7 @@ class Picture:
         self.membership = Membership()
         self.decision = Decision()
         self.declared: Declaration | None = None
+        self.absent = False
         self._importing = importing
         self._policy = RangePolicy(settings.admitted_ranges)
         self._import_from = frozenset(e.partition("=")[0] for e in settings.import_from)
@@ -88,7 +90,7 @@ class Picture:
         if exporting in self.decision.refused:
             plan = trim_refused(self.own, exporting, self._others_addresses(exporting))
             return msgspec.structs.replace(plan, refusals=(self._not_admitted(exporting),))
-        desired = self._desired(exporting)
+        desired = self.desired(exporting)
         if desired is None:
             return Plan()  # not heard, or not heard whole: what stands, stands
         refused = self._still_rejected(desired)
@@ -99,7 +101,7 @@ class Picture:
 
     def reject(self, exporting: ClusterId, peer: Peer, answer: str) -> None:
         """Take that the API server does not take a Peer as it should be."""
-        desired, segment = self._desired(exporting), segment_of(peer)
+        desired, segment = self.desired(exporting), segment_of(peer)
         for one in (desired.peers if desired else None) or ():
             if one.segment == segment:
                 where = Where(importing=self._importing, exporting=exporting, node=one.leader)
@@ -134,7 +136,8 @@ class Picture:
             return exporting in self.membership.departed
         return table.left_at is not None
 
-    def _desired(self, exporting: ClusterId) -> DesiredPeers | None:
+    def desired(self, exporting: ClusterId) -> DesiredPeers | None:
+        """Return the Peers that should be of a cluster; None while that cannot be told."""
         table = self.tables.get(exporting)
         declaration = self.declaration(exporting)
         if table is None or declaration is None or not table.known:
