@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ async def nats(tmp_path: Path) -> AsyncIterator[EmbeddedServer]:
 def peer(tmp_path: Path, nats: EmbeddedServer) -> Peer:
     """Give what runs clusters with Kilo, watchers and peerers on the shared bus."""
 
-    def start(*names: str, start: bool = True) -> AbstractAsyncContextManager[Peered]:
-        return peered(tmp_path, *names, url=nats.url, start=start)
+    def start(*names: str, **settings: Any) -> AbstractAsyncContextManager[Peered]:  # noqa: ANN401
+        return peered(tmp_path, *names, url=nats.url, **settings)
 
     return start

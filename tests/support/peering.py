@@ -23,6 +23,11 @@ def key_of(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
+def namespace(name: str) -> JsonObject:
+    """Return a Namespace."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
 class Peered:
     """Joined clusters with nodes, as people and Kilo's agents see and change them."""
 
@@ -52,6 +57,19 @@ class Peered:
         node = {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec}
         return self[cluster].api.apply(node)
 
+    def annotate(self, cluster: str, name: str, **said: str | None) -> None:
+        """Change (None: remove) annotations of Kilo's on a node, as its agent does."""
+        node = self[cluster].api.get("Node", "", name)
+        assert node is not None
+        for annotation, value in said.items():
+            (full,) = kilo(**{annotation: ""})
+            annotations = node["metadata"].setdefault("annotations", {})
+            if value is None:
+                annotations.pop(full, None)
+            else:
+                annotations[full] = value
+        self[cluster].api.apply(node)
+
     def remove_node(self, cluster: str, name: str) -> None:
         """Delete a node."""
         self[cluster].api.delete("Node", "", name)
@@ -70,6 +88,10 @@ class Peered:
         spec = {"publicKey": key, "allowedIPs": list(allowed)}
         peer = {"apiVersion": PEERS, "kind": "Peer", "metadata": {"name": name}, "spec": spec}
         return self[cluster].api.apply(peer)
+
+    def holders(self, cluster: str, cidr: str) -> list[str]:
+        """Return the Peers that have a range among their allowed IPs."""
+        return [n for n, p in self.peers(cluster).items() if cidr in p["spec"]["allowedIPs"]]
 
     def versions(self, cluster: str) -> dict[str, str]:
         """Return the resource version of each Peer: equal versions, no write."""
@@ -104,6 +126,7 @@ async def peered(
     *names: str,
     url: str,
     start: bool = True,
+    crd: bool = True,
     **settings: Any,  # noqa: ANN401
 ) -> AsyncIterator[Peered]:
     """Run clusters that know Peers, each with two nodes n1 and n2; then start the programs."""
@@ -111,7 +134,9 @@ async def peered(
     async with joined(folder, *names, urls=urls, start=False, **settings) as lab:
         found = Peered(lab)
         for name in names:
-            lab[name].api.apply(peer_crd())
+            lab[name].api.apply(namespace("heliograph"))
+            if crd:
+                lab[name].api.apply(peer_crd())
             for number in (1, 2):
                 found.add_node(name, f"n{number}", number)
         if start:
