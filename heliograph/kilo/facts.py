@@ -102,12 +102,15 @@ def announced_of(node: Node) -> NodeAnnounced | None:
 
 
 def parse_public_key(text: str) -> str | None:
-    """Return the key if it is base64 of 32 bytes that are not all zero."""
+    """Return the key, in its one canonical form, if it is base64 of 32 bytes, not all zero.
+
+    Read as Go does it: ends of lines, and bits left over in the last digit, mean nothing.
+    """
     try:
-        key = base64.b64decode(text, validate=True)
+        key = base64.b64decode(text.replace("\r", "").replace("\n", ""), validate=True)
     except (binascii.Error, ValueError):
         return None
-    return text if len(key) == _KEY_BYTES and any(key) else None
+    return base64.b64encode(key).decode() if len(key) == _KEY_BYTES and any(key) else None
 
 
 def parse_endpoint(text: str) -> str | None:
