@@ -22,6 +22,7 @@ Spans = tuple[Span, ...]
 
 IPV6: Final = 1 << 128
 _FEW: Final = 8
+_TEXTS_KEPT: Final = 65536  # a few for each node of the largest ClusterSets
 _first: Final = operator.itemgetter(0)
 
 
@@ -37,6 +38,16 @@ def span_of(network: Network) -> Span:
     """Return the addresses of a range."""
     start = int(network.network_address) + (IPV6 if network.version == 6 else 0)  # noqa: PLR2004
     return start, start + network.num_addresses - 1
+
+
+@functools.lru_cache(maxsize=_TEXTS_KEPT)
+def span_of_text(cidr: str) -> Span:
+    """Return the addresses of a range that can be read, parsed once.
+
+    Raises:
+        ValueError: It is none.
+    """
+    return span_of(ipaddress.ip_network(cidr, strict=False))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -72,6 +83,12 @@ def touches(spans: Spans, span: Span) -> bool:
     """Tell whether any address of one span is in the set."""
     at = bisect_right(spans, span[1], key=_first)
     return at > 0 and spans[at - 1][1] >= span[0]
+
+
+def contains(spans: Spans, span: Span) -> bool:
+    """Tell whether every address of one span is in the set."""
+    at = bisect_right(spans, span[0], key=_first)
+    return at > 0 and spans[at - 1][1] >= span[1]
 
 
 def covers(spans: Spans, inner: Spans) -> bool:

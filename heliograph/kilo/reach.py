@@ -42,21 +42,32 @@ def reach_of(node: NodeAnnounced) -> Reach | None:
     """Return where a node is reached; None for one that Kilo would never call ready.
 
     Ready takes a key, an endpoint and a pod range. All texts come from another cluster: one that
-    does not parse counts as missing.
+    does not parse counts as missing. So does a key in another spelling than the canonical one:
+    Kilo would take it for the same key.
     """
     endpoint = parse_endpoint(node.endpoint or "")
     pod_cidr = parse_cidr(node.pod_cidrs[0]) if node.pod_cidrs else None
-    if not (endpoint and pod_cidr and parse_public_key(node.public_key)):
+    if not (endpoint and pod_cidr and parse_public_key(node.public_key) == node.public_key):
         return None
     host, _, port = endpoint.rpartition(":")
     address = parse_address(host.strip("[]"))
-    private_ip = parse_address(node.private_ip or "")
     return Reach(
         host=str(address or host),
         port=int(port),
         address=address,
         resolved=None if address else parse_address(node.endpoint_ip or ""),
         pod_cidr=pod_cidr,
-        private_cidr=host_cidr(private_ip) if private_ip else None,
+        private_cidr=private_cidr_of(node),
         tunnel_cidr=parse_cidr(node.tunnel_ip or ""),
     )
+
+
+def private_cidr_of(node: NodeAnnounced) -> str | None:
+    """Return the private IP of a node as /32 or /128; None if it has none that can be read."""
+    return _host_cidr_of(node.private_ip) if node.private_ip else None
+
+
+@lru_cache(maxsize=_NODES_KEPT)
+def _host_cidr_of(text: str) -> str | None:
+    address = parse_address(text)
+    return host_cidr(address) if address else None

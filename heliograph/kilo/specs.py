@@ -9,7 +9,7 @@ import msgspec
 
 from heliograph.errors import InputError
 from heliograph.kilo.addresses import host_cidr, is_behind_nat, parse_address, parse_cidr
-from heliograph.kilo.mesh import OURS, MeshRules, Nodes, Segment, endpoint_address
+from heliograph.kilo.mesh import OURS, Mesh, MeshRules, Nodes, Segment, endpoint_address
 from heliograph.kilo.peer import DNSOrIP, PeerEndpoint, PeerSpec
 from heliograph.kilo.reach import Reach, reach_of
 
@@ -41,6 +41,15 @@ def peer_spec(segment: Segment, nodes: Nodes, rules: MeshRules = OURS) -> PeerSp
     )
 
 
+def unrouted_addresses(mesh: Mesh, nodes: Nodes) -> set[str]:
+    """Return the nodes whose private IP is in no Peer: it is where their leader's endpoint is."""
+    unrouted: set[str] = set()
+    for segment in mesh.segments:
+        own = _endpoint_cidr(segment, nodes, OURS)
+        unrouted |= {name for name in segment.nodes if _reach(nodes, name).private_cidr == own}
+    return unrouted
+
+
 def with_extras(spec: PeerSpec, extras: Iterable[str]) -> PeerSpec:
     """Return the Peer with more allowed IPs at the end: masked, in their order, none twice.
 
@@ -69,8 +78,7 @@ def parse_extra(text: str) -> str:
 
 def _allowed_ips(segment: Segment, nodes: Nodes, rules: MeshRules) -> Iterator[str]:
     """Yield the ranges; only a private IP may be the endpoint's own address, and be left out."""
-    behind = endpoint_address(_reach(nodes, segment.leader), rules)
-    own = host_cidr(behind) if behind and rules.drop_endpoint_address else None
+    own = _endpoint_cidr(segment, nodes, rules) if rules.drop_endpoint_address else None
     for name in segment.nodes:
         reach = _reach(nodes, name)
         yield reach.pod_cidr
@@ -78,6 +86,11 @@ def _allowed_ips(segment: Segment, nodes: Nodes, rules: MeshRules) -> Iterator[s
             yield str(reach.private_cidr)
     if tunnel_ip := parse_address(segment.tunnel_ip or ""):
         yield host_cidr(tunnel_ip)
+
+
+def _endpoint_cidr(segment: Segment, nodes: Nodes, rules: MeshRules) -> str | None:
+    behind = endpoint_address(_reach(nodes, segment.leader), rules)
+    return host_cidr(behind) if behind else None
 
 
 def _keepalive_s(stated_s: int, reach: Reach, rules: MeshRules) -> int:

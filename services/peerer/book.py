@@ -8,6 +8,7 @@ import msgspec
 
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.contract.names import ClusterId
+from heliograph.kilo.reach import private_cidr_of
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -22,7 +23,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         keys: By public key.
-        addresses: By private IP.
+        addresses: By private IP, as /32 or /128: one address has many spellings.
         contested: Clusters with a node whose key or address another node announces too.
     """
 
@@ -46,7 +47,8 @@ def make_book(clusters: Iterable[tuple[ClusterId, Mapping[str, NodeAnnounced]]])
         for name in sorted(nodes):
             node, holder = nodes[name], Holder(cluster=cluster, node=name)
             first = keys.setdefault(node.public_key, holder)
-            there = addresses.setdefault(node.private_ip, holder) if node.private_ip else holder
+            address = private_cidr_of(node)
+            there = addresses.setdefault(address, holder) if address else holder
             if first is not holder or there is not holder:
                 contested |= {cluster, first.cluster, there.cluster}
     return Book(keys=keys, addresses=addresses, contested=frozenset(contested))

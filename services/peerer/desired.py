@@ -61,6 +61,7 @@ class DesiredPeers(msgspec.Struct, frozen=True, kw_only=True):
 def desire_peers(neighbour: Neighbour, here: Here) -> DesiredPeers:
     """Return the Peers of one admitted cluster."""
     nodes = {name: node for name, node in neighbour.nodes.items() if node.peering == "kilo"}
+    neighbour = msgspec.structs.replace(neighbour, nodes=nodes)
     try:
         mesh = mesh_of(nodes) if nodes else _NO_MESH
     except TerminalError as error:
@@ -69,7 +70,7 @@ def desire_peers(neighbour: Neighbour, here: Here) -> DesiredPeers:
             peers=None,
             refusals=(_no_mesh(neighbour.cluster, here.cluster, error),),
         )
-    refused = judge_nodes(neighbour, here)
+    refused = judge_nodes(neighbour, here, mesh)
     mesh = _with_declared_addresses(mesh, neighbour.declaration)
     peers = (_peer(segment, nodes, refused, here) for segment in mesh.segments)
     return DesiredPeers(
