@@ -27,9 +27,10 @@ PRIVATE_RANGES: Final = (
 
 SPECIAL_RANGES: Final = (
     *("0.0.0.0/32", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4"),
-    *("::/128", "::1/128", "fe80::/10", "ff00::/8"),
+    *("::/128", "::1/128", "::ffff:0:0/96", "fe80::/10", "ff00::/8"),
 )
-"""Unspecified, loopback, link-local, multicast (RFC 6890, RFC 4291): never admitted."""
+"""Unspecified, loopback, link-local, multicast (RFC 6890, RFC 4291), and IPv4 addresses in disguise
+(mapped into IPv6): never admitted."""
 
 _SPECIAL: Final = spans_of(SPECIAL_RANGES)
 

@@ -6,20 +6,29 @@ without asking. So the mesh is computed first, and what is refused is left out a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
 
 from heliograph.admission.declaration import Declaration
-from heliograph.admission.spans import covers, network_of, span_of, spans_of
+from heliograph.admission.spans import (
+    Spans,
+    contains,
+    joined,
+    span_of_text,
+    spans_of,
+    touches,
+    without,
+)
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.contract.names import ClusterId
 from heliograph.errors import TerminalError
+from heliograph.kilo.addresses import parse_cidr
 from heliograph.kilo.mesh import Mesh, Segment, mesh_of
 from heliograph.kilo.peer import PeerSpec
 from heliograph.kilo.specs import peer_spec
-from services.peerer.nodes import Here, Neighbour, judge_nodes
+from services.peerer.nodes import Here, Neighbour, judge_nodes, own_addresses
 from services.peerer.refusal import Refusal
 
 _NO_MESH: Final = Mesh()
@@ -48,7 +57,8 @@ class DesiredPeers(msgspec.Struct, frozen=True, kw_only=True):
         exporting: The cluster.
         peers: Its Peers, in the order of their segments; None if that cannot be told, and what
             stands stays as it is.
-        shared: Ranges that every Peer offers, and one of them gets: those of cluster IPs.
+        shared: Ranges that every Peer offers, and one of them gets: those of cluster IPs. They are
+            canonical, and none of them is inside another.
         refusals: What is not taken, and why.
     """
 
@@ -71,13 +81,14 @@ def desire_peers(neighbour: Neighbour, here: Here) -> DesiredPeers:
             refusals=(_no_mesh(neighbour.cluster, here.cluster, error),),
         )
     refused = judge_nodes(neighbour, here, mesh)
-    mesh = _with_declared_addresses(mesh, neighbour.declaration)
+    shared, not_shared = _shared(neighbour, here)
+    mesh = _with_declared_addresses(mesh, neighbour.declaration, own_addresses(here))
     peers = (_peer(segment, nodes, refused, here) for segment in mesh.segments)
     return DesiredPeers(
         exporting=neighbour.cluster,
         peers=tuple(peer for peer in peers if peer is not None),
-        shared=tuple(filter(here.policy.admits_range, neighbour.declaration.service_cidrs)),
-        refusals=(*refused.values(), *_not_admitted(neighbour, here)),
+        shared=shared,
+        refusals=(*refused.values(), *not_shared),
     )
 
 
@@ -101,11 +112,13 @@ def _peer(
     )
 
 
-def _with_declared_addresses(mesh: Mesh, declaration: Declaration) -> Mesh:
-    """Leave tunnel addresses out that are in no range which the cluster declares for them."""
-    network = network_of(mesh.tunnel_cidr) if mesh.tunnel_cidr else None
-    declared = spans_of(declaration.tunnel_cidrs)
-    if network is None or covers(declared, (span_of(network),)):
+def _with_declared_addresses(mesh: Mesh, declaration: Declaration, own: Spans) -> Mesh:
+    """Leave tunnel addresses out unless their whole range is declared for that, and free."""
+    if mesh.tunnel_cidr is None:
+        return mesh
+    taken = joined((*spans_of(declaration.service_cidrs), *own))
+    free = without(spans_of(declaration.tunnel_cidrs), taken)
+    if contains(free, span_of_text(mesh.tunnel_cidr)):
         return mesh
     bare = (msgspec.structs.replace(one, tunnel_ip=None) for one in mesh.segments)
     return msgspec.structs.replace(mesh, segments=tuple(bare))
@@ -121,19 +134,52 @@ def _no_mesh(exporting: ClusterId, importing: ClusterId, error: TerminalError) -
     )
 
 
-def _not_admitted(neighbour: Neighbour, here: Here) -> tuple[Refusal, ...]:
-    """Return a refusal for each service range that is outside of the admitted ones."""
-    exporting, importing = neighbour.cluster, here.cluster
-    return tuple(
-        Refusal(
-            exporting=exporting,
-            kind="cluster",
-            name=exporting,
-            reason="RangeNotAdmitted",
-            message=f"cluster {exporting} announces cluster IPs in {cidr}, which is outside of the "
-            f"ranges that cluster {importing} admits; they are not routed. Set admitted_ranges of "
-            f"{importing}'s peerer and reflector, if that is right.",
-        )
-        for cidr in neighbour.declaration.service_cidrs
-        if not here.policy.admits_range(cidr)
+def _shared(neighbour: Neighbour, here: Here) -> tuple[tuple[str, ...], tuple[Refusal, ...]]:
+    """Return the Services' ranges that are routed, and a refusal for each of the others."""
+    own = own_addresses(here)
+    routed: list[str] = []
+    refusals: list[Refusal] = []
+    for text in neighbour.declaration.service_cidrs:
+        cidr = parse_cidr(text)
+        if cidr is None or not here.policy.admits_range(cidr):
+            refusals.append(_not_admitted(neighbour.cluster, here.cluster, text))
+        elif touches(own, span_of_text(cidr)):
+            refusals.append(_around_our_nodes(neighbour.cluster, here.cluster, cidr))
+        else:
+            routed.append(cidr)
+    return _outermost(routed), tuple(refusals)
+
+
+def _outermost(cidrs: Iterable[str]) -> tuple[str, ...]:
+    """Return the ranges that are inside of no other one, each once, in their order."""
+    spans = {cidr: span_of_text(cidr) for cidr in cidrs}
+    outer, reach = set(), -1
+    for cidr, (_, last) in sorted(spans.items(), key=lambda item: (item[1][0], -item[1][1])):
+        if last > reach:
+            outer.add(cidr)
+            reach = last
+    return tuple(cidr for cidr in spans if cidr in outer)
+
+
+def _not_admitted(exporting: ClusterId, importing: ClusterId, cidr: str) -> Refusal:
+    return Refusal(
+        exporting=exporting,
+        kind="cluster",
+        name=exporting,
+        reason="RangeNotAdmitted",
+        message=f"cluster {exporting} announces cluster IPs in {cidr}, which is outside of the "
+        f"ranges that cluster {importing} admits; they are not routed. Set admitted_ranges of "
+        f"{importing}'s peerer and reflector, if that is right.",
+    )
+
+
+def _around_our_nodes(exporting: ClusterId, importing: ClusterId, cidr: str) -> Refusal:
+    return Refusal(
+        exporting=exporting,
+        kind="cluster",
+        name=exporting,
+        reason="RangeTaken",
+        message=f"cluster {exporting} announces cluster IPs in {cidr}, where nodes of cluster "
+        f"{importing} have their addresses; they are not routed. Set service_cidrs of "
+        f"{exporting}'s watcher, if that is wrong, or give {exporting} another range.",
     )
