@@ -17,7 +17,7 @@ from heliograph.lab.access import ClusterAccess, write_kubeconfig
 from heliograph.lab.controlplane import CONTROLLERS, ControlPlane, ControlPlaneSettings
 from tests.deploy.manifests import Granted
 
-ACCOUNTS = ("watcher", "reflector")
+ACCOUNTS = ("watcher", "reflector", "peerer")
 _POLL_S = 0.05
 _POLICY = {
     "apiVersion": "audit.k8s.io/v1",

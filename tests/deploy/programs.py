@@ -15,7 +15,7 @@ import yaml
 
 from heliograph.process import Child, ChildSettings
 from tests.deploy.buses import bus_of, configuration
-from tests.deploy.clusters import Cluster
+from tests.deploy.clusters import ACCOUNTS, Cluster
 from tests.deploy.manifests import KUBERNETES, find
 
 _READY_S = 60.0
@@ -122,7 +122,7 @@ def at_work(clusters: Mapping[str, Cluster], certificates: Path, folder: Path) -
         programs: dict[tuple[str, str], Program] = {}
         for name, cluster in clusters.items():
             environ = environment(cluster, buses, certificates)
-            for program in ("watcher", "reflector"):
+            for program in ACCOUNTS:
                 running = start(program, cluster, environ, folder)
                 stack.callback(running.child.stop)
                 programs[name, program] = running

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import ipaddress
 import subprocess
 import sys
 from typing import Any
 
+import msgspec
+
+from heliograph.lab.kilo import kilo_nodes, kilo_subnet
 from heliograph.marks import EXPORT_LABEL, SERVICE_NAME_LABEL
 from tests.deploy.clusters import Cluster, eventually
 from tests.deploy.programs import outside_variables
@@ -115,6 +121,70 @@ def refuse(east: Cluster, name: str) -> None:
     eventually(lambda: told(east, name, "watcher"), f"Event about {name}")
 
 
+def node(cluster: Cluster, name: str) -> dict[str, Any]:
+    """Return a node as Kilo's agent leaves it, with a heartbeat from the future: it stays fresh."""
+    number = int(cluster.name == "east")
+    (kilo,) = kilo_nodes(number, 1)
+    named = msgspec.structs.replace(kilo, name=name, key=key_of(cluster, name))
+    said = named.annotations(f"{ipaddress.ip_network(kilo_subnet(number))[1]}/19", 2**32)
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "annotations": said},
+        "spec": {"podCIDR": named.pod_cidr, "podCIDRs": [named.pod_cidr]},
+    }
+
+
+def key_of(cluster: Cluster, name: str) -> str:
+    """Return the public key of a node."""
+    digest = hashlib.sha256(f"{cluster.name}/{name}".encode()).digest()
+    return base64.b64encode(digest).decode()
+
+
+def routed(cluster: Cluster, name: str) -> list[str]:
+    """Return what is routed to the Peer of a name; nothing if there is none."""
+    found = cluster.get("peers.kilo.squat.ai", name)
+    return found["spec"]["allowedIPs"] if found else []
+
+
+def peer(east: Cluster, west: Cluster, name: str) -> None:
+    """Let a node join; it becomes a Peer in the other cluster."""
+    east.apply(made := node(east, name))
+    there = f"east.node.{name}"
+    eventually(lambda: made["spec"]["podCIDR"] in routed(west, there), f"Peer of {name}")
+
+
+def repair_peer(east: Cluster, west: Cluster, name: str) -> None:
+    """Meddle with a Peer of ours, and delete it; it is as it was."""
+    pods = node(east, name)["spec"]["podCIDR"]
+    there = f"east.node.{name}"
+    nothing = '--patch={"spec": {"allowedIPs": ["10.9.9.0/24"]}}'
+    west.kubectl("patch", "peers.kilo.squat.ai", there, "--type=merge", nothing)
+    eventually(lambda: pods in routed(west, there), f"Peer of {name} to be repaired")
+    west.kubectl("delete", "peers.kilo.squat.ai", there)
+    eventually(lambda: pods in routed(west, there), f"Peer of {name} to be back")
+
+
+def unpeer(east: Cluster, west: Cluster, name: str) -> None:
+    """Let a node go; its Peer goes."""
+    east.kubectl("delete", "node", name)
+    gone = ("wait", f"peers.kilo.squat.ai/east.node.{name}", "--for=delete", "--timeout=60s")
+    west.kubectl(*gone)
+
+
+def peer_by_hand(east: Cluster, west: Cluster, name: str) -> None:
+    """Let a node join whose key somebody has given to a Peer: that stays, and an Event says so."""
+    spec = {"publicKey": key_of(east, name), "allowedIPs": ["10.9.8.0/24"]}
+    by_hand = {"apiVersion": "kilo.squat.ai/v1alpha1", "kind": "Peer", "spec": spec}
+    west.apply(by_hand | {"metadata": {"name": name}})
+    east.apply(node(east, name))
+    eventually(lambda: told(west, name, "peerer"), f"Event about Peer {name}")
+    assert routed(west, name) == ["10.9.8.0/24"]
+    assert routed(west, f"east.node.{name}") == []
+    east.kubectl("delete", "node", name)
+    west.kubectl("delete", "peers.kilo.squat.ai", name)
+
+
 def make_namespace(east: Cluster, west: Cluster, name: str) -> None:
     """Export from a namespace that the other cluster does not have."""
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
@@ -130,7 +200,7 @@ def empty_namespace(east: Cluster, west: Cluster, name: str) -> None:
 
 
 def told(cluster: Cluster, name: str, program: str) -> bool:
-    """Tell whether a program wrote an Event about a Service of namespace default."""
+    """Tell whether a program wrote an Event about something in namespace default, or in none."""
     events = cluster.items("events.events.k8s.io", "--namespace=default")
     return any(
         e["reportingController"] == f"heliograph.io/{program}" and e["regarding"]["name"] == name

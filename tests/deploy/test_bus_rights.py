@@ -80,7 +80,15 @@ class Bus(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def filters(self) -> tuple[str, ...]:
         """What a reflector asks for."""
-        kinds = (Kind.CLUSTER, Kind.SERVICE, Kind.ENDPOINTS)
+        return self.filters_of(Kind.CLUSTER, Kind.SERVICE, Kind.ENDPOINTS)
+
+    @property
+    def peer_filters(self) -> tuple[str, ...]:
+        """What a peerer asks for."""
+        return self.filters_of(Kind.CLUSTER, Kind.NODE)
+
+    def filters_of(self, *kinds: Kind) -> tuple[str, ...]:
+        """Return what whoever reads messages of these kinds asks for."""
         return tuple(kind_filter(self.owner, kind) for kind in kinds)
 
 
@@ -136,18 +144,21 @@ async def test_the_own_cluster_keeps_its_stream(bus: Bus) -> None:
 
 async def test_importers_read_the_stream(bus: Bus) -> None:
     """They find it, look at it, read it by several filters, live too, and give it back."""
-    subject = f"heliograph.v1.{bus.owner}.service.default.web"
+    service, node = (f"heliograph.v1.{bus.owner}.{what}" for what in ("service.a.web", "node.n1"))
     async with bus.connected(bus.owner) as own:
         await ensure_stream(own, bus.settings)
         for importing in bus.importing:
             async with bus.connected(importing) as connection:
                 names = await stream_names(connection, all_clusters_filter(Kind.CLUSTER))
                 assert names == (bus.stream,)
-                async with reading(connection, *bus.filters, stream=bus.stream) as reader:
-                    await eventually(lambda: reader.complete)
-                    await offer(own, subject)
-                    await eventually(lambda: subject in reader.table)
-                assert (await stream_info(connection, bus.stream)).messages == 1
+                async with (
+                    reading(connection, *bus.filters, stream=bus.stream) as services,
+                    reading(connection, *bus.peer_filters, stream=bus.stream) as nodes,
+                ):
+                    await eventually(lambda: services.complete and nodes.complete)
+                    await offer(own, service, node)
+                    await eventually(lambda: service in services.table and node in nodes.table)
+                assert (await stream_info(connection, bus.stream)).messages == 2
             await consumers_gone(own, bus.stream)
 
 
@@ -169,10 +180,12 @@ async def test_importers_tell_what_became_of_it(bus: Bus) -> None:
     async with bus.connected(bus.owner) as own:
         await own.subscribe(feedback_filter(bus.owner), lambda m: heard.append(m.subject))
         for importing in bus.importing:
-            subject = f"heliograph.feedback.v1.{importing}.{bus.owner}.service.default.web"
+            about = ("service.default.web", "node.n1", f"cluster.{bus.owner}")
+            told = {f"heliograph.feedback.v1.{importing}.{bus.owner}.{what}" for what in about}
             async with bus.connected(importing) as connection:
-                await connection.publish(subject, b"{}")
-                await eventually(lambda: subject in heard)  # noqa: B023 - awaited at once
+                for subject in told:
+                    await connection.publish(subject, b"{}")
+                await eventually(lambda: told <= set(heard))  # noqa: B023 - awaited at once
 
 
 FORBIDDEN_TO_IMPORTERS = (
@@ -296,6 +309,8 @@ async def test_members_of_a_shared_bus(shared: Bus) -> None:
             async with reading(member, *shared.filters, stream=shared.stream) as reader:
                 await eventually(lambda: reader.complete)
                 assert set(reader.table) == {subject}
+            async with reading(member, *shared.peer_filters, stream=shared.stream) as reader:
+                await eventually(lambda: reader.complete)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from heliograph.lab.kilo import peer_crd
 from tests.deploy import steps
 from tests.deploy.buses import bus_of, configuration
-from tests.deploy.clusters import Cluster, eventually
+from tests.deploy.clusters import ACCOUNTS, Cluster, eventually
 from tests.deploy.manifests import DEPLOY, KUBERNETES, find, patches
 from tests.deploy.programs import Program, deploy, environment, start
 from tests.deploy.test_bus_rights import NORTH, Bus, make_streams
@@ -86,7 +87,10 @@ def test_a_bus_that_is_away_for_long(
 def test_a_shared_bus(
     deployed: dict[str, Cluster], certificates: Path, runner: Runner, tmp_path: Path
 ) -> None:
-    """Members find each other on it; neither has a list, and neither may make a stream."""
+    """Members find each other on it; neither has a list, and neither may make a stream.
+
+    Peerers do not mind that nobody has installed Kilo, and set Peers once somebody has.
+    """
     east, west = deployed["east"], deployed["west"]
     files = configuration("shared-bus/bus")
     changed = find(patches("shared-bus/member"), "ConfigMap", "settings")["data"]
@@ -97,12 +101,15 @@ def test_a_shared_bus(
             given = environment(cluster, dict.fromkeys(deployed, url), certificates) | changed
             own = {"HELIOGRAPH_CLUSTER": cluster.name, "HELIOGRAPH_NATS": url}
             settings = {k: v for k, v in (given | own).items() if v is not None}
-            programs += [runner.start(p, cluster, settings) for p in ("watcher", "reflector")]
+            programs += [runner.start(p, cluster, settings) for p in ACCOUNTS]
         for running in programs:
             running.child.wait_ready(lambda: running.ready, timeout_s=60)  # noqa: B023
         steps.export(east, west, "shared")
         steps.export(west, east, "shared-back")
         steps.withdraw(east, west, "shared")
+        west.apply(peer_crd())
+        steps.peer(east, west, "shared")
+        steps.unpeer(east, west, "shared")
 
 
 def test_events_are_found_as_the_page_says(deployed: dict[str, Cluster]) -> None:

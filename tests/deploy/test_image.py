@@ -45,7 +45,7 @@ def test_the_program_starts_as_nobody(image: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("program", ["watcher", "reflector", "streams"])
+@pytest.mark.parametrize("program", ["watcher", "reflector", "peerer", "streams"])
 def test_every_program_is_in_it(image: Path, program: str) -> None:
     """Each gets as far as its settings, with every module that it imports."""
     ended = run(image, program, "--cluster", "west", "--nats", "nats://127.0.0.1:1")

@@ -9,7 +9,7 @@ from tests.deploy.manifests import KUBERNETES, OVERLAYS, PLAIN
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
-COMPONENTS = ("watcher", "reflector", "nats")
+COMPONENTS = ("watcher", "reflector", "peerer", "nats")
 FILES = tuple(f"--filename={KUBERNETES / folder}" for folder in PLAIN)
 
 

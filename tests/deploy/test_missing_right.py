@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from services.peerer.rights import rights as peerer_rights
+from services.peerer.settings import PeererSettings
 from services.reflector.rights import NAMESPACE_RIGHTS
 from services.reflector.rights import rights as reflector_rights
 from services.reflector.settings import ReflectorSettings
@@ -50,12 +52,14 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
 
 WATCHER, REFLECTOR = ("heliograph-watcher",), ("heliograph-reflector",)
+PEERER = ("heliograph-peerer",)
 WITH_NAMESPACES = (*REFLECTOR, "heliograph-reflector-namespaces")
 CASES = [
     Case(program=program, roles=roles, without=without)
     for program, roles, rights in (
         ("watcher", WATCHER, watcher_rights(WatcherSettings(cluster="west"))),
         ("reflector", REFLECTOR, reflector_rights(ReflectorSettings(cluster="west"))),
+        ("peerer", PEERER, peerer_rights(PeererSettings(cluster="west"))),
         ("reflector", WITH_NAMESPACES, NAMESPACE_RIGHTS),
     )
     for without in (None, *sorted(required(rights)))

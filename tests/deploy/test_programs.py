@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from heliograph.lab.kilo import peer_crd
 from tests.deploy import steps
 from tests.deploy.clusters import ACCOUNTS, Cluster, Request, eventually
 from tests.deploy.manifests import Granted, find, granted_to, read
@@ -20,15 +21,25 @@ _ONLY_AFTER_A_RACE = {
     Granted("", "services", "get"),
     Granted("discovery.k8s.io", "endpointslices", "get"),
     Granted("", "namespaces", "get"),
+    Granted("kilo.squat.ai", "peers", "get"),
+    Granted("", "configmaps", "create", "", "heliograph"),
 }
-"""To look at what stands where another writer was faster."""
+"""To look at what stands where another writer was faster, or to make what it has made."""
+
+_ONLY_IF_FIRST = {Granted("", "configmaps", "patch", "clusterset", "heliograph")}
+"""Who was admitted is written by whichever program finds it out first."""
 
 
 @pytest.fixture(scope="module")
 def world(
     clusters: dict[str, Cluster], certificates: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
-    """Give both clusters with all programs at work; west may create namespaces, east may not."""
+    """Give both clusters with all programs at work; west may create namespaces, east may not.
+
+    Peers are a kind that Kilo brings; none of our manifests does.
+    """
+    for cluster in clusters.values():
+        cluster.apply(peer_crd())
     with at_work(clusters, certificates, tmp_path_factory.mktemp("world")) as working:
         yield working
 
@@ -56,10 +67,19 @@ def test_a_mirror_made_by_hand_is_adopted(east: Cluster, west: Cluster) -> None:
 
 
 @pytest.mark.usefixtures("world")
+def test_nodes_become_peers(east: Cluster, west: Cluster) -> None:
+    """A node of one cluster is a Peer in the other, whatever people do to it, until it goes."""
+    steps.peer(east, west, "n1")
+    steps.repair_peer(east, west, "n1")
+    steps.unpeer(east, west, "n1")
+
+
+@pytest.mark.usefixtures("world")
 def test_people_are_told(east: Cluster, west: Cluster) -> None:
-    """Both programs may write Events."""
+    """All programs may write Events."""
     steps.leave_alone(east, west, "own")
     steps.refuse(east, "alias")
+    steps.peer_by_hand(east, west, "by-hand")
 
 
 @pytest.mark.usefixtures("world")
@@ -92,6 +112,10 @@ def test_programs_do_what_they_may_and_may_what_they_do(
     steps.refuse(east, "audited-alias")
     steps.make_namespace(east, west, "audited")
     steps.empty_namespace(east, west, "audited")
+    steps.peer(east, west, "audited")
+    steps.repair_peer(east, west, "audited")
+    steps.unpeer(east, west, "audited")
+    steps.peer_by_hand(east, west, "audited-by-hand")
     steps.leave_and_come_back(east, west, "audited-member")
     used: dict[str, set[Granted]] = {account: set() for account in ACCOUNTS}
     for cluster in world.clusters.values():
@@ -99,14 +123,13 @@ def test_programs_do_what_they_may_and_may_what_they_do(
             used[account] |= rights_used(cluster.requests(account), rights_of(account))
     assert rights_of("watcher") - used["watcher"] == set()
     assert rights_of("reflector") - used["reflector"] <= _ONLY_AFTER_A_RACE
+    assert rights_of("peerer") - used["peerer"] <= _ONLY_AFTER_A_RACE | _ONLY_IF_FIRST
 
 
 def rights_of(account: str) -> set[Granted]:
     """Return all rights of a ServiceAccount, those of the overlay included."""
-    roles = {"watcher": ("heliograph-watcher",)}.get(
-        account, ("heliograph-reflector", "heliograph-reflector-namespaces")
-    )
-    return granted_to(_ROLES, *roles)
+    further = ("heliograph-reflector-namespaces",) if account == "reflector" else ()
+    return granted_to(_ROLES, f"heliograph-{account}", *further)
 
 
 def rights_used(requests: list[Request], rights: set[Granted]) -> set[Granted]:

@@ -10,6 +10,8 @@ from heliograph import settings
 from heliograph.kube.rights import Right
 from heliograph.run.settings import ProgramSettings
 from heliograph.web import parse_listen
+from services.peerer import rights as peerer_rights
+from services.peerer.settings import PeererSettings
 from services.reflector import rights as reflector_rights
 from services.reflector.settings import ReflectorSettings
 from services.watcher import rights as watcher_rights
@@ -27,15 +29,17 @@ from tests.deploy.manifests import (
 )
 
 WATCHER, REFLECTOR = WatcherSettings(cluster="east"), ReflectorSettings(cluster="east")
+PEERER = PeererSettings(cluster="east")
 ROLES: dict[str, tuple[str, tuple[Right, ...]]] = {
     # ClusterRole, Role                 ServiceAccount  rights in the code
     "heliograph-watcher":              ("watcher",      watcher_rights.rights(WATCHER)),
     "heliograph-reflector":            ("reflector",    reflector_rights.rights(REFLECTOR)),
+    "heliograph-peerer":               ("peerer",       peerer_rights.rights(PEERER)),
     "heliograph-reflector-namespaces": ("reflector",    reflector_rights.NAMESPACE_RIGHTS),
 }  # fmt: skip
 RIGHTS = read("heliograph", "create-namespaces")
 PODS = pod_templates(read(*PLAIN, "shared-bus/bus"))
-PROGRAMS = {name: PODS[name] for name in ("watcher", "reflector")}
+PROGRAMS = {name: PODS[name] for name in ("watcher", "reflector", "peerer")}
 ENVIRONMENTS = {
     "heliograph": {},
     **{
@@ -77,19 +81,20 @@ def test_a_role_is_bound_to_its_program_only(role: str) -> None:
 
 @pytest.mark.parametrize("folder", ENVIRONMENTS)
 def test_the_settings_are_settings(folder: str) -> None:
-    """Every variable of the ConfigMap can be read by both programs, which share it."""
+    """Every variable of the ConfigMap can be read by all programs, which share it."""
     shared = find(read("heliograph"), "ConfigMap", "settings")["data"]
     environ = {k: v for k, v in {**shared, **ENVIRONMENTS[folder]}.items() if v is not None}
-    everybody = (ProgramSettings, WatcherSettings, ReflectorSettings)
+    everybody = (ProgramSettings, WatcherSettings, ReflectorSettings, PeererSettings)
     elsewhere = settings.setting_names(*everybody)
     loaded: list[Any] = [
         settings.load(struct, environ=environ, flags={}, known_elsewhere=elsewhere)
         for struct in everybody
     ]
-    program, watcher, reflector = loaded
-    assert watcher.cluster == reflector.cluster == environ["HELIOGRAPH_CLUSTER"]
+    program, watcher, reflector, peerer = loaded
+    assert watcher.cluster == reflector.cluster == peerer.cluster == environ["HELIOGRAPH_CLUSTER"]
     assert program.nats[0].startswith("tls://")
     assert all("=tls://" in entry for entry in reflector.import_from)
+    assert peerer.import_from == reflector.import_from
     assert reflector.create_namespaces == (folder == "create-namespaces")
     assert watcher.create_stream == (folder != "shared-bus/member")
 
