@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
+import yaml
 
 from tests.deploy.clusters import Cluster
-from tests.deploy.manifests import KUBERNETES, OVERLAYS, PLAIN
+from tests.deploy.manifests import KUBERNETES, OVERLAYS, PLAIN, Manifest, read
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -39,6 +43,22 @@ def test_overlays_are_accepted(east: Cluster, overlay: str) -> None:
     strict = ("--dry-run=server", "--validate=strict")
     said = east.kubectl("apply", *strict, "-k", KUBERNETES / overlay)
     assert all(line.endswith("(server dry run)") for line in said.splitlines()), said
+
+
+def test_the_peerer_can_be_left_out(east: Cluster, tmp_path: Path) -> None:
+    """Component without-kilo takes away all that is the peerer's, and nothing else."""
+    here = {"resources": ["heliograph"], "components": ["without-kilo"]}
+    given = {k: [os.path.relpath(KUBERNETES / v[0], tmp_path)] for k, v in here.items()}
+    (tmp_path / "Kustomization").write_text(yaml.safe_dump(given), encoding="utf-8")
+    left = list(yaml.safe_load_all(east.kubectl("kustomize", tmp_path)))
+    whole = read("heliograph")
+
+    def names(manifests: list[Manifest]) -> set[tuple[str, str]]:
+        return {(m["kind"], m["metadata"]["name"]) for m in manifests}
+
+    without = {(kind, name) for kind, name in names(whole) if "peerer" in name}
+    assert len(without) == 6
+    assert names(left) == names(whole) - without
 
 
 @pytest.mark.usefixtures("applied")
