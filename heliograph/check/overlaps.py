@@ -78,7 +78,7 @@ def _clash(overlaps: Sequence[Overlap]) -> str:
     first = overlaps[0]
     more = f" (and {len(overlaps) - 1} more)" if len(overlaps) > 1 else ""
     return (
-        f"its {first.use} range {first.cidr} overlaps with {first.with_use} range "
+        f"{first.use} range {first.cidr} overlaps with {first.with_use} range "
         f"{first.with_cidr} of {first.with_cluster}{more}"
     )
 

@@ -67,7 +67,8 @@ async def check(clusters: Sequence[str], nats: Sequence[str], *, as_json: bool) 
     report = _report(judge(facts, buses))
     for finding in report.findings:
         if finding.reason in _FRAMED:
-            framed(f"{finding.reason}: {finding.cluster}", f"{finding.what}.", f"{finding.remedy}.")
+            said = f"{finding.cluster}: {finding.what}."
+            framed(f"{finding.reason}: {finding.cluster}", said, f"What to do: {finding.remedy}.")
     if as_json:
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
     else:

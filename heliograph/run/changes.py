@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 import yaml
+from msgspec import convert
 from msgspec.structs import replace
 
 from heliograph.kilo.peer import PEERS
@@ -21,12 +22,20 @@ from heliograph.kube.objects import (
     Service,
 )
 
+Fields = dict[str, object]
 Action = Literal["create", "change", "recreate", "remove", "refuse"]
 
 _BY_KIND: Final[Mapping[str, Resource[Any]]] = {
     resource.kind: resource
     for resource in (NAMESPACES, SERVICES, ENDPOINTS, ENDPOINT_SLICES, PEERS)
 }
+_SPEC_DEFAULTS: Final = {
+    "type": "ClusterIP",
+    "internalTrafficPolicy": "Cluster",
+    "sessionAffinity": "None",
+}
+_PORT_DEFAULTS: Final = {"protocol": "TCP"}
+"""What the API server writes out, so that what changes stands beside what it was."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -48,7 +57,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     namespace: str = ""
     name: str
     diff: str = ""
-    object: dict[str, object] | None = None
+    object: Fields | None = None
     reason: str = ""
     message: str = ""
 
@@ -91,7 +100,7 @@ def unified_diff(kind: str, before: KubeObject, after: KubeObject) -> str:
     return "".join(lines)
 
 
-def manifest(kind: str, obj: KubeObject) -> dict[str, object]:
+def manifest(kind: str, obj: KubeObject) -> Fields:
     """Return an object as people write it, without what the API server alone decides."""
     metadata = replace(
         obj.metadata,
@@ -102,7 +111,20 @@ def manifest(kind: str, obj: KubeObject) -> dict[str, object]:
         managed_fields=(),
     )
     body = _BY_KIND[kind].body(_completed(replace(obj, metadata=metadata)))
-    return msgspec.json.decode(body, type=dict[str, object])
+    document = msgspec.json.decode(body, type=Fields)
+    if kind == SERVICES.kind:
+        spec = {**_SPEC_DEFAULTS, **convert(document["spec"], Fields)}
+        document["spec"] = _with_protocols(spec)
+        return document
+    return _with_protocols(document)
+
+
+def _with_protocols(fields: Fields) -> Fields:
+    """Return fields with the protocol of each port, which our Structs leave out when it is TCP."""
+    if "ports" not in fields:
+        return fields
+    ports = convert(fields["ports"], list[Fields])
+    return {**fields, "ports": [{**_PORT_DEFAULTS, **port} for port in ports]}
 
 
 def _completed(obj: KubeObject) -> KubeObject:
@@ -116,5 +138,5 @@ def _completed(obj: KubeObject) -> KubeObject:
     return replace(obj, spec=replace(obj.spec, ports=ports))
 
 
-def _yaml(document: dict[str, object]) -> list[str]:
+def _yaml(document: Fields) -> list[str]:
     return yaml.safe_dump(document, allow_unicode=True).splitlines(keepends=True)

@@ -82,15 +82,13 @@ class _Step(msgspec.Struct, frozen=True, kw_only=True):
 def foresee(picture: Picture, key: ServiceKey) -> Outlook:
     """Return what would become of a mirror; the picture is then as if it had."""
     fates: dict[tuple[str, str, str], Fate] = {}
-    plan = picture.plan(key)
-    for _ in range(_PASSES):
-        if not plan.operations:
-            break
+    plan, passes = picture.plan(key), 0
+    while plan.operations and passes < _PASSES:
         for operation in plan.operations:
             step = _carry_out(picture.own, operation)
             place = (step.kind, step.metadata.namespace, step.metadata.name)
             fates[place] = _joined(fates.get(place), step)
-        plan = picture.plan(key)
+        plan, passes = picture.plan(key), passes + 1
     lasting = (f for f in fates.values() if f.before is not None or f.after is not None)
     return Outlook(key=key, fates=tuple(lasting), refusals=plan.refusals)
 

@@ -300,7 +300,7 @@ def test_ranges_of_two_clusters() -> None:
 
     assert (found.severity, found.cluster, found.reason) == ("problem", "west", "RangeOverlap")
     assert found.what == (
-        "its service range 10.110.4.0/24 overlaps with service range 10.110.0.0/16 of east (and 1 "
+        "service range 10.110.4.0/24 overlaps with service range 10.110.0.0/16 of east (and 1 "
         "more); east and west refuse each other"
     )
     assert found.remedy.startswith("give west another --service-cluster-ip-range")
@@ -331,7 +331,7 @@ def test_tunnels_in_another_subnet_that_overlaps() -> None:
     (found,) = overlapping(nodes=west_node(wireguard_ip="10.4.128.1/17"))
 
     assert found.reason == "RangeOverlap"
-    assert "its tunnel range 10.4.128.0/17 overlaps with tunnel range 10.4.0.0/16" in found.what
+    assert "tunnel range 10.4.128.0/17 overlaps with tunnel range 10.4.0.0/16" in found.what
 
 
 @pytest.mark.parametrize("address", ["10.0.0.4/24", "10.110.0.9/24", "10.42.0.9/24"])

@@ -112,12 +112,12 @@ def test_an_overlap_is_framed(
     captured = capsys.readouterr()
     lines = captured.out.splitlines()
     assert lines[0].startswith("problem  west: east, west all have Kilo's default subnet")
-    assert lines[1].startswith("problem  west: its pod range 10.42.0.0/24 overlaps with pod range")
+    assert lines[1].startswith("problem  west: pod range 10.42.0.0/24 overlaps with pod range")
     frames = captured.err.splitlines()
     assert sum(line.startswith("+- ") for line in frames) == 2
     assert frames[0].startswith("+- KiloDefaultSubnet: west -")
     assert all(line.startswith(("|", "+")) for line in frames)
-    assert "another --subnet in all of them but one" in captured.err
+    assert "| What to do: start Kilo's agents with another --subnet" in captured.err
 
 
 @pytest.mark.nats

@@ -128,9 +128,14 @@ def test_changes_are_shown_as_a_diff_and_removals_by_name(
     assert ground.plan("east", more=("--exit-code",)) == 1
 
     lines = out(capsys)
-    changed = lines[lines.index("~ change   Service shop/web") :]
-    old, new = changed.index("    -    port: 80"), changed.index("    +    port: 8080")
-    assert old < new
+    begin = lines.index("~ change   Service shop/web")
+    changed = [line for line in lines[begin : begin + 14] if line[4:5] in {"-", "+"}]
+    assert changed[:4] == [
+        "    -    port: 80",
+        "    +    port: 8080",
+        "    -    targetPort: 80",
+        "    +    targetPort: 8080",
+    ]
     assert "- remove   Service shop/gone" in lines
     assert any(line.startswith("- remove   EndpointSlice shop/gone-east-") for line in lines)
     assert "± recreate Service shop/turned" in lines
@@ -228,7 +233,8 @@ def test_json_is_a_list_of_changes(ground: Ground, capsys: pytest.CaptureFixture
         "namespace": "shop",
         "name": "web",
     }
-    assert service["object"]["spec"]["ports"] == [{"name": "http", "port": 80, "targetPort": 80}]
+    port = {"name": "http", "port": 80, "protocol": "TCP", "targetPort": 80}
+    assert service["object"]["spec"]["ports"] == [port]
     assert piece["object"]["endpoints"][0]["addresses"] == ["10.110.1.1"]
 
 

@@ -8,7 +8,7 @@ from heliograph.kube.objects import ENDPOINT_SLICES, SERVICES, KubeObject
 from services.reflector.outlook import foresee
 from services.reflector.render import bare
 from tests.support.exporter import ExporterModel
-from tests.support.mirrors import HEADLESS, IP6, KEY, PODS, WEB, but, pods
+from tests.support.mirrors import HEADLESS, IP6, KEY, PODS, WEB, but, endpoints, leftover, pods
 from tests.support.model import ApiServerModel
 from tests.support.world import World
 
@@ -102,3 +102,30 @@ def test_a_mirror_of_another_kind_is_made_anew() -> None:
     (service, *_) = foresee(world.picture, KEY).fates
 
     assert (service.kind, service.recreated) == ("Service", True)
+
+
+def test_what_others_left_on_a_mirror_goes() -> None:
+    """Endpoints and slices that would go on feeding it are foreseen to be removed."""
+    exporter = ExporterModel()
+    exporter.export(WEB)
+    world = World(exporter)
+    world.settle()
+    world.picture.own.endpoints.put(endpoints())
+    world.picture.own.slices.put(leftover())
+
+    fates = foresee(world.picture, KEY).fates
+
+    assert [(f.kind, f.after) for f in fates] == [("Endpoints", None), ("EndpointSlice", None)]
+
+
+def test_a_namespace_comes_before_what_is_in_it() -> None:
+    """Where namespaces are created, the outlook goes on to the mirror."""
+    exporter = ExporterModel()
+    exporter.export(WEB)
+    world = World(exporter, server=ApiServerModel("else"), create_namespaces=True)
+    world.hear()
+
+    outlook = foresee(world.picture, KEY)
+
+    assert [f.kind for f in outlook.fates] == ["Namespace", "Service", "EndpointSlice"]
+    assert outlook.refusals == ()
