@@ -103,7 +103,7 @@ def reflector(*, once: Once = False, dry_run: DryRun = False, **flags: Any) -> i
 
 @app.command(name="peerer")
 @with_flags(PeererSettings, ProgramSettings)
-def peerer(*, once: Once = False, **flags: Any) -> int:  # noqa: ANN401 - see with_flags
+def peerer(*, once: Once = False, dry_run: DryRun = False, **flags: Any) -> int:  # noqa: ANN401 - see with_flags
     """Keep the Kilo Peers of one cluster: the nodes of the others, with all that they route.
 
     Example:
@@ -113,7 +113,9 @@ def peerer(*, once: Once = False, **flags: Any) -> int:  # noqa: ANN401 - see wi
 
     own = _load(PeererSettings, flags)
     common = _load(ProgramSettings, flags)
-    logs.configure(common.log_level)
+    logs.configure(common.log_level, human=dry_run or None)
+    if dry_run:
+        return program.run(programs.preview_peerer(common, own))
     return program.run(programs.run_peerer(common, own, once=once))
 
 

@@ -8,23 +8,19 @@ from contextlib import suppress
 
 import msgspec
 
-from heliograph.admission.decide import decide
-from heliograph.clock import now_ns, rfc3339
 from heliograph.contract.messages import ClusterAnnounced, NodeAnnounced
-from heliograph.contract.names import ClusterId, parse_cluster_id
+from heliograph.contract.names import ClusterId
 from heliograph.errors import TerminalError
 from heliograph.kilo.mesh import mesh_of
 from heliograph.kilo.peer import PEERS, Peer
 from heliograph.kube.client import KubeClient
-from heliograph.kube.errors import NotFound
-from heliograph.membership.admissions import own_declaration
-from heliograph.membership.configmap import current
 from heliograph.run.changes import Change, change_of
 from heliograph.run.planning import Clusters, in_time, opened, read_offers, table_of
 from heliograph.run.programs import cluster
 from services.peerer.desired import DesiredPeer
 from services.peerer.outlook import Outlook, foresee
 from services.peerer.picture import Picture
+from services.peerer.preview import decide_admissions, read_picture
 from services.peerer.refusal import Refusal
 from services.peerer.render import marked
 from services.peerer.rights import rights
@@ -89,7 +85,7 @@ async def adopt_peers(clusters: Clusters) -> list[str]:
     offers = await read_offers(clusters.exporting)
     importing, settings = clusters.importing, PeererSettings(cluster=clusters.importing)
     async with cluster(importing, clusters.access, rights(settings)) as client:
-        picture = await _picture(client, settings)
+        picture = await read_picture(settings, client)
         judge_peers(picture, offers)
         return [
             await _adopt(client, offer.cluster, peer, found)
@@ -118,14 +114,7 @@ async def _adopt(client: KubeClient, exporting: ClusterId, peer: DesiredPeer, fo
 def judge_peers(picture: Picture, offers: Sequence[Offer]) -> tuple[Outlook, ...]:
     """Return what offers of nodes cause in a cluster, by exporting cluster."""
     picture.tables |= {o.cluster: table_of(o, NodeTable(o.cluster)) for o in offers}
-    declarations = (picture.declaration(offer.cluster) for offer in offers)
-    picture.decision = decide(
-        picture.declared,
-        (declaration for declaration in declarations if declaration is not None),
-        picture.membership.admitted,
-        rfc3339(now_ns()),
-    )
-    picture.changed()
+    decide_admissions(picture)
     return tuple(foresee(picture, offer.cluster) for offer in offers)
 
 
@@ -174,16 +163,4 @@ def _extended(offer: Offer, extras: Sequence[str]) -> Offer:
 async def _read_own(clusters: Clusters) -> Picture:
     settings = PeererSettings(cluster=clusters.importing)
     async with opened(clusters.importing, clusters.access, rights(settings)) as client:
-        return await _picture(client, settings)
-
-
-async def _picture(client: KubeClient, settings: PeererSettings) -> Picture:
-    """Return the importing cluster's Peers, ranges and decisions; it may have no kind Peer."""
-    picture = Picture(parse_cluster_id(settings.cluster), settings)
-    picture.declared = await own_declaration(client, parse_cluster_id(settings.cluster))
-    picture.membership = await current(client, settings.namespace)
-    try:
-        picture.own.list((await client.list(PEERS)).items)
-    except NotFound:
-        picture.absent = True
-    return picture
+        return await read_picture(settings, client)

@@ -24,6 +24,7 @@ from heliograph.metrics import Metrics
 from heliograph.run.settings import ProgramSettings
 from heliograph.run.streams import keep_streams
 from heliograph.web import Served, serve
+from services.peerer import preview as peerer_preview
 from services.peerer.peerer import Peerer
 from services.peerer.rights import rights as peerer_rights
 from services.peerer.settings import PeererSettings
@@ -152,12 +153,17 @@ async def preview_reflector(program: ProgramSettings, settings: ReflectorSetting
         buses = await _buses(
             stack, partial(program.bus, "reflector", settings.cluster), settings.import_from
         )
-        try:
-            async with asyncio.timeout(_ONCE_S):
-                lines = await reflector_preview.preview(settings, client, buses.imports)
-        except TimeoutError:
-            raise NotFinished(_UNCONFIRMED) from None
-    _print(lines)
+        _print(await _in_time(reflector_preview.preview(settings, client, buses.imports)))
+
+
+async def preview_peerer(program: ProgramSettings, settings: PeererSettings) -> None:
+    """Print what the peerer would write."""
+    async with AsyncExitStack() as stack:
+        access, rights = program.cluster_access(), peerer_rights(settings)
+        client = await stack.enter_async_context(cluster(settings.cluster, access, rights))
+        at = partial(program.bus, "peerer", settings.cluster)
+        buses = await _buses(stack, at, settings.import_from)
+        _print(await _in_time(peerer_preview.preview(settings, client, buses.imports)))
 
 
 async def run_streams(
@@ -206,6 +212,15 @@ async def _buses(
 def _print(lines: Sequence[str]) -> None:
     """Print a preview on standard output."""
     sys.stdout.write("\n".join(lines or ["nothing to do"]) + "\n")
+
+
+async def _in_time(lines: Coroutine[Any, Any, list[str]]) -> list[str]:
+    """Return the lines of a preview; fail if that takes too long."""
+    try:
+        async with asyncio.timeout(_ONCE_S):
+            return await lines
+    except TimeoutError:
+        raise NotFinished(_UNCONFIRMED) from None
 
 
 @asynccontextmanager
