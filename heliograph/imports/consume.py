@@ -25,7 +25,7 @@ from heliograph.bus import (
 )
 from heliograph.clock import now_ns, parse_rfc3339
 from heliograph.contract.headers import OBSERVED_AT, TRACEPARENT, epoch_of
-from heliograph.contract.messages import MalformedMessage, decode
+from heliograph.contract.messages import ClusterAnnounced, MalformedMessage, decode
 from heliograph.contract.names import ClusterId, is_dns_label
 from heliograph.contract.subjects import (
     STREAM_PREFIX,
@@ -90,12 +90,14 @@ class Told(msgspec.Struct, Generic[K], frozen=True, kw_only=True):
         completed: It has said all that there is.
         mismatched: Its stream, read again, still holds something else than this message says.
         departed: It has left the ClusterSet, at this epoch; or (None) it is back.
+        announced: What it says of itself, each time, and before what that touches.
     """
 
     touched: Callable[[set[K], Cause | None], None]
     completed: Callable[[ClusterId], None]
     mismatched: Callable[[Cause], Awaitable[None]]
     departed: Callable[[ClusterId, int | None], None] = lambda *_: None
+    announced: Callable[[ClusterId, ClusterAnnounced], None] = lambda *_: None
 
 
 class Importer(Generic[K]):
@@ -177,7 +179,10 @@ class Importer(Generic[K]):
 
     def _fold(self, fold: Callable[[], set[K]], cause: Cause | None) -> None:
         complete, left_at = self._table.complete, self._table.left_at
+        announced = self._table.announced
         touched = fold()
+        if self._table.announced is not None and self._table.announced is not announced:
+            self._told.announced(self._cluster, self._table.announced)
         if touched:
             self._told.touched(touched, cause)
         if self._table.left_at != left_at:

@@ -11,6 +11,8 @@ import structlog
 
 from heliograph.admission.decide import decide, dropped, merged
 from heliograph.admission.declaration import Admitted, Decision, Declaration
+from heliograph.admission.overlaps import declared_spans
+from heliograph.admission.spans import meet, spans_of
 from heliograph.clock import now_ns, rfc3339
 from heliograph.contract.names import ClusterId
 from heliograph.errors import HeliographError
@@ -37,6 +39,7 @@ class Admissions:
     Attributes:
         decision: Who takes part now; nobody until own ranges and record are known.
         known: Set once both are.
+        settled: Set while the record is written, or cannot be for a while.
     """
 
     def __init__(
@@ -67,7 +70,8 @@ class Admissions:
         self._due = asyncio.Event()
         self._complaint = ""
         self.decision = Decision()
-        self.known = asyncio.Event()
+        self.known, self.settled = asyncio.Event(), asyncio.Event()
+        self.settled.set()
 
     def put(self, declaration: Declaration) -> None:
         """Take what a cluster declares; that of the own cluster stands for its own ranges."""
@@ -93,6 +97,11 @@ class Admissions:
         self._membership = membership
         self._decide_anew()
 
+    def contradicts(self, own: Declaration) -> bool:
+        """Tell whether own ranges would take the place of a cluster that was admitted before."""
+        entries = self._membership.admitted.values() if self._membership else ()
+        return any(meet(declared_spans(own), spans_of(entry.ranges)) for entry in entries)
+
     async def run(self) -> None:
         """Keep the record in the ConfigMap, for ever; it is written only where it changes."""
         while True:
@@ -102,10 +111,13 @@ class Admissions:
                 await self._write()
             except HeliographError as error:
                 self._complain(str(error))
+                self.settled.set()
                 await asyncio.sleep(_AGAIN_S)
                 self._due.set()
             else:
                 self._complaint = ""
+                if not self._due.is_set():
+                    self.settled.set()
 
     def _decide_anew(self) -> None:
         if self._own is None or self._membership is None:
@@ -117,6 +129,8 @@ class Admissions:
         self._ours = {c: entry for c, entry in record.items() if stored.get(c) != entry}
         if _changes(stored, record):
             self._due.set()
+            if not self._complaint:
+                self.settled.clear()
         if (before.admitted, before.refused) != (self.decision.admitted, self.decision.refused):
             self._changed(self.decision)
 
@@ -142,11 +156,11 @@ class Admissions:
         self._due.set()
 
     def _complain(self, error: str) -> None:
-        """Say once that a restart would decide anew; until then the record is remembered."""
+        """Say once that the record is only remembered: a restart may decide otherwise."""
         if error != self._complaint:
             self._complaint = error
             where = f"ConfigMap {self._namespace}/{NAME}"
-            _log.warning("who was admitted is not written down", where=where, error=error)
+            _log.info("who was admitted is not written down", where=where, error=error)
 
 
 async def own_declaration(client: KubeClient, cluster: ClusterId) -> Declaration:

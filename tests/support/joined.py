@@ -25,6 +25,7 @@ from heliograph.kube.kubeconfig import Kubeconfig
 from heliograph.lab.access import write_kubeconfig
 from heliograph.lab.memory import JsonObject, MemoryCluster, MemoryClusterSettings
 from heliograph.marks import EXPORT_LABEL, SERVICE_NAME_LABEL
+from heliograph.membership.record import NAMESPACE as HELIOGRAPH
 from heliograph.metrics import Metrics
 from services.peerer.peerer import Peerer
 from services.peerer.settings import PeererSettings
@@ -32,6 +33,7 @@ from services.reflector.reflector import Reflector
 from services.reflector.settings import ReflectorSettings
 from services.watcher.settings import WatcherSettings
 from services.watcher.watcher import Watcher
+from tests.support.clusters import namespace
 
 NAMESPACE = "shop"
 _LEASE_PERIOD_S = 0.1
@@ -162,6 +164,10 @@ class Cluster:
         """Return the value of a metric of the reflector."""
         return self.metrics.registry.get_sample_value(metric, labels) or 0.0
 
+    def count_refused(self, exporting: str) -> float:
+        """Return whether the reflector refuses a cluster as a whole, by its metric."""
+        return self.count("heliograph_refusals", exporting=exporting, reason="RangeOverlap")
+
 
 class JoinedClusters:
     """Some clusters and their programs.
@@ -187,7 +193,8 @@ class JoinedClusters:
     def add(self, name: str, api: MemoryCluster) -> Cluster:
         """Know a cluster."""
         cluster = self.clusters[name] = Cluster(ClusterId(name), len(self.clusters), api)
-        api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        api.apply(namespace(NAMESPACE))
+        api.apply(namespace(HELIOGRAPH))  # where decisions are kept
         write_kubeconfig(self._folder / name, [api.access])
         return cluster
 
