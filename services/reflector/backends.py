@@ -14,9 +14,10 @@ import msgspec
 
 from heliograph.contract.messages import EndpointsExported, ServicePort
 from heliograph.contract.names import ClusterId
-from heliograph.kube.objects import Endpoint, EndpointConditions, Port
+from heliograph.kube.objects import Endpoint, EndpointConditions, EndpointSlice, Port
 from services.reflector.admission import Admission
 from services.reflector.mirror import MirrorSlice, MirrorSpec
+from services.reflector.render import bare
 from services.reflector.table import Export, ServiceKey
 
 _ADDRESSES_PER_SLICE: Final = 100
@@ -47,6 +48,21 @@ def backends_of(
         slices[name] = msgspec.structs.replace(item, endpoints=admitted)
         left_out.update(address for endpoint in refused for address in endpoint.addresses)
     return Backends(slices=slices, left_out=tuple(sorted(left_out)))
+
+
+def silenced(item: EndpointSlice, exporting: ClusterId) -> MirrorSlice:
+    """Return a slice as it stands, but with no backend that takes or answers anything."""
+    return MirrorSlice(
+        exporting=exporting,
+        address_type=item.address_type,
+        endpoints=tuple(map(_silenced, item.endpoints or ())),
+        ports=tuple(map(bare, item.ports or ())),
+    )
+
+
+def _silenced(endpoint: Endpoint) -> Endpoint:
+    conditions = msgspec.structs.replace(endpoint.conditions, ready=False, serving=False)
+    return msgspec.structs.replace(endpoint, conditions=conditions)
 
 
 def declared_ranges(export: Export) -> tuple[str, ...]:

@@ -44,15 +44,18 @@ def desire_mirror(
         frozen: The mirror's present Service, when an exporting cluster of it is not heard yet: it
             stays as it is, since that cluster's export may be the oldest.
     """
-    meant = sorted(
-        (e for e in exports if may_import(e.service, importing.cluster)),
-        key=lambda e: (e.service.exported_at, e.cluster),
-    )
+    meant = sorted_exports(exports, importing.cluster)
     if not meant:
         return DesiredMirror()
     if importing.admission.denies_namespace(key.namespace):
         return DesiredMirror(refusals=tuple(_namespace_denied(key, e, importing) for e in meant))
     return _join(key, meant, importing, frozen)
+
+
+def sorted_exports(exports: Iterable[Export], importing: ClusterId) -> list[Export]:
+    """Return the exports that are meant for a cluster; the first one decides about the mirror."""
+    meant = (e for e in exports if may_import(e.service, importing))
+    return sorted(meant, key=lambda e: (e.service.exported_at, e.cluster))
 
 
 def _join(

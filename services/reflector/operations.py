@@ -95,7 +95,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         desired: What should be.
         own: What is.
         slice_named: Finds a slice of ours by its own name, whichever Service it is tied to now.
-        unheard: The clusters that the mirror points at, and that have not said whether they export.
+        kept: The clusters that the mirror points at and that nothing is removed of: they have not
+            said whether they export it, or are refused.
         namespace: Whether its namespace is there.
         create_namespaces: Whether a missing namespace is created.
     """
@@ -105,6 +106,6 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     desired: DesiredMirror
     own: OwnMirror
     slice_named: Callable[[str], EndpointSlice | None]
-    unheard: frozenset[ClusterId]
+    kept: frozenset[ClusterId]
     namespace: NamespaceState
     create_namespaces: bool = False

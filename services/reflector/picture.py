@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 
+import msgspec
+
 from heliograph.contract.names import ClusterId
 from heliograph.kube.objects import Namespace
 from heliograph.membership.record import Membership
 from services.reflector.admission import Admission
-from services.reflector.desired import Importing, desire_mirror, may_import
+from services.reflector.backends import silenced
+from services.reflector.desired import Importing, desire_mirror, may_import, sorted_exports
 from services.reflector.holds import Holds, Limits, News
+from services.reflector.mirror import MirrorSlice
 from services.reflector.operations import Plan, Situation
-from services.reflector.own import OwnCluster, OwnMirror
+from services.reflector.own import OwnCluster, OwnMirror, exporting_of
 from services.reflector.plan import plan_mirror, present_spec
 from services.reflector.settings import ReflectorSettings
 from services.reflector.table import Export, ImportTable, Presence, ServiceKey
@@ -26,6 +30,8 @@ class Picture:
         exports: The exporting clusters' tables.
         membership: What people decided about the ClusterSet.
         holds: Removals that wait.
+        refused: Clusters whose ranges overlap with somebody's: nothing new of theirs is mirrored,
+            and what is mirrored already stays, not ready.
     """
 
     def __init__(self, importing: ClusterId, settings: ReflectorSettings) -> None:
@@ -33,6 +39,7 @@ class Picture:
         self.exports: dict[ClusterId, ImportTable] = {}
         self.membership = Membership()
         self.holds = Holds(Limits(hold_s=settings.hold_s))
+        self.refused: frozenset[ClusterId] = frozenset()
         self._importing = importing
         self._create_namespaces = settings.create_namespaces
         self._hold_s = settings.hold_s
@@ -42,24 +49,29 @@ class Picture:
     def plan(self, key: ServiceKey) -> Plan:
         """Return what to do about one mirror now."""
         own = self.own.mirror(key)
-        unheard = self._unheard(key, own)
-        importing = Importing(
-            cluster=self._importing,
-            families=self.own.families.families(),
-            admission=self._admission,
-        )
-        frozen = present_spec(own) if unheard else None
+        unheard, silent = self._unheard(key, own), self._silent(key, own)
+        frozen = present_spec(own) if unheard or self._decider(key) in silent else None
+        desired = desire_mirror(key, self._exports(key), self._importer(), frozen)
         situation = Situation(
             key=key,
             importing=self._importing,
-            desired=desire_mirror(key, self._exports(key), importing, frozen),
+            desired=msgspec.structs.replace(
+                desired, slices={**_silenced_slices(own, silent), **desired.slices}
+            ),
             own=own,
             slice_named=lambda name: self.own.slices.named(key.namespace, name),
-            unheard=unheard,
+            kept=unheard | silent,
             namespace=self.own.namespaces.state(key.namespace),
             create_namespaces=self._create_namespaces,
         )
         return plan_mirror(situation)
+
+    def _importer(self) -> Importing:
+        return Importing(
+            cluster=self._importing,
+            families=self.own.families.families(),
+            admission=self._admission,
+        )
 
     def needs_plan(self, key: ServiceKey) -> bool:
         """Tell whether a plan could do anything about what stands in the own cluster.
@@ -76,6 +88,19 @@ class Picture:
         """Return the clusters that a mirror points at, and that have not said if they export."""
         pointed_at = own.exporting()
         return frozenset(c for c in pointed_at if self._presence(c, key) is Presence.UNKNOWN)
+
+    def _silent(self, key: ServiceKey, own: OwnMirror) -> frozenset[ClusterId]:
+        """Return the refused clusters that a mirror points at, and that have not withdrawn it."""
+        if not self.refused or self._admission.denies_namespace(key.namespace):
+            return frozenset()
+        refused = self.refused & own.exporting()
+        return frozenset(c for c in refused if self._presence(c, key) is not Presence.WITHDRAWN)
+
+    def _decider(self, key: ServiceKey) -> ClusterId | None:
+        """Return the cluster whose export would decide about the mirror if none were refused."""
+        if not self.refused:
+            return None
+        return next((e.cluster for e in sorted_exports(self._known(key), self._importing)), None)
 
     def concerns(self, key: ServiceKey) -> bool:
         """Tell whether anybody exports the Service, or anything of ours stands under its name."""
@@ -165,7 +190,16 @@ class Picture:
         return (table for name, table in self.exports.items() if self.imports_from(name))
 
     def _exports(self, key: ServiceKey) -> Iterator[Export]:
+        """Yield the exports of clusters that are not refused."""
+        return (export for export in self._known(key) if export.cluster not in self.refused)
+
+    def _known(self, key: ServiceKey) -> Iterator[Export]:
         for table in self._tables():
             export = table.export(key)
             if export is not None:
                 yield export
+
+
+def _silenced_slices(own: OwnMirror, silent: Container[ClusterId]) -> dict[str, MirrorSlice]:
+    found = ((name, item, exporting_of(item)) for name, item in own.slices.items())
+    return {name: silenced(item, cluster) for name, item, cluster in found if cluster in silent}

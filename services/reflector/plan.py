@@ -38,8 +38,9 @@ from services.reflector.render import (
 def plan_mirror(situation: Situation) -> Plan:
     """Return the operations that turn what is into what should be, and no others.
 
-    What belongs to clusters that are not heard yet stays as it is. A foreign Service is never
-    touched, and no slice of ours bears its name: slices bind to a Service by that label alone.
+    What belongs to clusters that are not heard yet, or are refused, is not removed. A foreign
+    Service is never touched, and no slice of ours bears its name: slices bind to a Service by that
+    label alone.
     """
     own, desired = situation.own, situation.desired
     if own.foreign is not None:
@@ -86,7 +87,7 @@ def _plan_without_namespace(situation: Situation) -> Plan:
 def _plan_service(situation: Situation) -> Iterator[Operation]:
     own, wanted = situation.own.service, situation.desired.spec
     if wanted is None:
-        if own is not None and not situation.unheard and situation.own.exporting():
+        if own is not None and not situation.kept and situation.own.exporting():
             yield DeleteService(metadata=own.metadata)
     elif own is None:
         yield CreateService(service=new_service(situation.key, wanted, _exporting_mark(situation)))
@@ -98,7 +99,7 @@ def _plan_service(situation: Situation) -> Iterator[Operation]:
 
 def _plan_slices(situation: Situation) -> Iterator[Operation]:
     wanted, own = situation.desired.slices, situation.own
-    kept = situation.unheard | situation.desired.partial
+    kept = situation.kept | situation.desired.partial
     for name, item in sorted(wanted.items()):
         found = own.slices.get(name) or situation.slice_named(name)  # its labels may be lost
         if found is None:
@@ -143,9 +144,10 @@ def _service_satisfied(own: Service, wanted: MirrorSpec, exporting: str) -> bool
 def _exporting_mark(situation: Situation) -> str:
     """Return the annotation's value: the oldest export first.
 
-    While a cluster is not heard, its age is not known, so whoever is marked keeps its place.
+    While a cluster is not heard, its age is not known, so whoever is marked keeps its place; and
+    so does a refused one.
     """
-    taken, kept = situation.desired.exporting, situation.unheard
+    taken, kept = situation.desired.exporting, situation.kept
     if not kept:
         return ",".join(taken)
     marked = [c for c in situation.own.marked() if c in kept or c in taken]

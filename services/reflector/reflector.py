@@ -9,14 +9,18 @@ from typing import Final
 
 import structlog
 
+from heliograph.admission.declaration import Decision, declaration_of
 from heliograph.bus import Connection
+from heliograph.contract.messages import ClusterAnnounced
 from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.contract.subjects import Kind
 from heliograph.errors import HeliographError, RetryableError
 from heliograph.imports.consume import Cause, Discovery, Found, ImportBus, Importer, Told
+from heliograph.imports.own_ranges import OwnRanges
 from heliograph.imports.waiting import Waiting
 from heliograph.kube.client import KubeClient
 from heliograph.kube.errors import AlreadyExists, Busy, Forbidden, Invalid, Unauthorized
+from heliograph.membership.admissions import Admissions
 from heliograph.membership.record import Membership
 from heliograph.metrics import Metrics
 from heliograph.queue import Queue, Urgency
@@ -24,10 +28,12 @@ from heliograph.telemetry import Telemetry
 from services.reflector.apply import STALE, Applier
 from services.reflector.holding import Holding
 from services.reflector.members import Members
+from services.reflector.mirror import Refusal
 from services.reflector.namespaces import NamespaceSweeper
 from services.reflector.operations import Plan
 from services.reflector.picture import Picture
 from services.reflector.refusals import RefusalBoard
+from services.reflector.refused_clusters import RefusedClusters
 from services.reflector.settings import ReflectorSettings
 from services.reflector.table import ImportTable, ServiceKey
 from services.reflector.watch import OwnWatch
@@ -96,6 +102,17 @@ class Reflector:
             changed=self._on_membership,
             confirmed=self._holding.confirm,
         )
+        self._refused = RefusedClusters(self._importing, metrics)
+        self._admissions = Admissions(
+            client, settings.namespace, self._importing, changed=self._on_decision
+        )
+        self._own_ranges = OwnRanges(
+            self._importing,
+            self._admissions,
+            client=client,
+            home=home,
+            program=metrics.program,
+        )
         self._applier = Applier(
             client, self._picture.own, metrics, is_fresh=lambda: self._watch.fresh
         )
@@ -111,22 +128,30 @@ class Reflector:
     @property
     def ready(self) -> bool:
         """Whether the own cluster is followed, and every known export was confirmed."""
-        return self._watch.alive and self._members.known.is_set() and self._picture.complete
+        return self._watch.alive and self._admissions.known.is_set() and self._picture.complete
 
     def refused(self, namespace: str, name: str) -> tuple[str, ...]:
         """Return the reasons why a Service is not mirrored, or not wholly."""
-        standing = self._refusals.standing(ServiceKey(namespace, name))
+        key = ServiceKey(namespace, name)
+        standing = (*self._refusals.standing(key), *self._refused_exports(key))
         return tuple(refusal.reason for refusal in standing)
+
+    def _refused_exports(self, key: ServiceKey) -> tuple[Refusal, ...]:
+        """Return why a Service is not mirrored from the clusters that are refused as a whole."""
+        return self._refused.of(self._picture.exporting(key))
 
     @property
     def idle(self) -> bool:
         """Whether nothing waits, is written, is held, or waits for another attempt."""
         waiting = len(self._queue) or self._queue.retrying or self._holding.waiting
-        return self.ready and not waiting
+        return self.ready and self._admissions.settled.is_set() and not waiting
 
     async def caught_up(self) -> None:
         """Wait until exports are known and confirmed, and every mirror is as it should be."""
-        while not (self._importers and self.idle):
+        while True:
+            await self._admissions.settled.wait()
+            if self._importers and self.idle:
+                return
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_S if self._watch.alive else _LOOK_AT_WATCH_S):
                     await self._progress.wait()
@@ -142,11 +167,14 @@ class Reflector:
                 tasks.create_task(self._holding.run())
                 if self._settings.create_namespaces:
                     tasks.create_task(self._sweeper.run())
+                tasks.create_task(self._admissions.run())
                 await self._members.known.wait()
+                tasks.create_task(self._own_ranges.run())
                 found = self._starter(tasks)
                 for bus in self._buses:
                     tasks.create_task(Discovery(bus, found=found).run())
                 await self._watch.listed.wait()
+                await self._admissions.known.wait()
                 self._on_own(self._picture.own.mirrors(), live=False)
                 for _ in range(self._settings.writes_in_flight):
                     tasks.create_task(self._work())
@@ -173,6 +201,7 @@ class Reflector:
                     completed=self._on_complete,
                     mismatched=lambda cause: self._waiting.complain(connection, cause),
                     departed=self._on_departure,
+                    announced=self._on_announced,
                 ),
             )
             self._importers.add(cluster)
@@ -203,16 +232,31 @@ class Reflector:
         self._holding.on_complete(exporting, standing)
         self._look_at(standing)
 
+    def _on_announced(self, exporting: ClusterId, announced: ClusterAnnounced) -> None:
+        self._admissions.put(declaration_of(exporting, announced))
+
+    def _on_decision(self, decision: Decision) -> None:
+        """Take who is refused; all mirrors of a cluster for which that changes are looked at."""
+        changed = self._refused.put(decision)
+        self._picture.refused = frozenset(decision.refused)
+        for exporting in changed:
+            table = self._picture.exports.get(exporting)
+            exported = set(table.keys()) if table else set()
+            self._look_at(exported | self._picture.keys_from(exporting))
+
     def _on_departure(self, exporting: ClusterId, epoch: int | None) -> None:
         """Take that a cluster left the ClusterSet, or is back."""
         _log.info("cluster is back" if epoch is None else "cluster has left", exporting=exporting)
         self._holding.forget(exporting)
         self._members.departed(exporting, epoch)
+        if epoch is not None:
+            self._admissions.drop(exporting)
         self._look_at(self._picture.keys_from(exporting))
 
     def _on_membership(self, membership: Membership) -> None:
         """Take what people decided; whatever may depend on it is looked at."""
         self._picture.membership = membership
+        self._admissions.follow(membership)
         for exporting in membership.forgotten:
             self._holding.forget(exporting)
         self._look_at(self._picture.keys())
@@ -260,8 +304,12 @@ class Reflector:
     async def _reject(self, key: ServiceKey, error: Invalid) -> None:
         """Leave a mirror that the API server does not take, until something about it changes."""
         self._refusals.rejected(key, self._picture.exporting(key), error)
-        await self._waiting.settle(key, self._refusals.standing(key))
+        await self._settle(key, self._refusals.standing(key))
         self._queue.done(key)
+
+    async def _settle(self, key: ServiceKey, refusals: Iterable[Refusal]) -> None:
+        """Tell those who wait what became of what they said."""
+        await self._waiting.settle(key, (*refusals, *self._refused_exports(key)))
 
     def _defer(self, key: ServiceKey, error: HeliographError) -> None:
         """Try again later; slowly where people must act first."""
@@ -283,7 +331,7 @@ class Reflector:
                 break
             if not plan.operations:
                 self._refusals.put(key, plan.refusals, self._picture.own.services.foreign(key))
-                await self._waiting.settle(key, plan.refusals)
+                await self._settle(key, plan.refusals)
                 self._holding.on_settled(key)
                 if not self._picture.concerns(key):
                     self._sweeper.look()

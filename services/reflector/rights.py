@@ -16,6 +16,7 @@ RIGHTS: Final = (
     Right(group="discovery.k8s.io", resource="endpointslices", verbs=_OWN),
     Right(resource="endpoints", verbs=(*_READ, "delete")),
     Right(resource="namespaces", verbs=_READ),
+    Right(resource="nodes", verbs=("list",)),
     Right(group="networking.k8s.io", resource="servicecidrs", verbs=_READ),
     Right(group="events.k8s.io", resource="events", verbs=("create",)),
 )
