@@ -28,6 +28,7 @@ from heliograph.telemetry import Telemetry
 from services.peerer.apply import STALE, Applier, Failure
 from services.peerer.operations import DeletePeer, Operation, Plan
 from services.peerer.own import EVERYBODY
+from services.peerer.own_nodes import read_own_nodes
 from services.peerer.picture import Picture
 from services.peerer.refusal import Refusal
 from services.peerer.refusals import RefusalBoard
@@ -155,7 +156,11 @@ class Peerer:
             self._waiting.close()
 
     async def _declare_own(self) -> None:
-        """Know the own ranges before anything is written; later the own watcher's word counts."""
+        """Know the own ranges and nodes before anything is written.
+
+        Later the own watcher's word counts.
+        """
+        self._picture.own_nodes = await read_own_nodes(self._client)
         own = await own_declaration(self._client, self._importing)
         if self._picture.declared is None:
             self._picture.declared = own

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from heliograph.admission.declaration import Decision, Declaration, declaration_of
@@ -9,6 +11,7 @@ from heliograph.admission.explain import REASON, explain
 from heliograph.admission.overlaps import declared_spans
 from heliograph.admission.policy import RangePolicy
 from heliograph.admission.spans import Spans, joined, spans_of
+from heliograph.contract.messages import NodeAnnounced
 from heliograph.contract.names import ClusterId
 from heliograph.kilo.peer import Peer, PeerSpec
 from heliograph.membership.record import Membership
@@ -39,6 +42,8 @@ class Picture:
         membership: What people decided about the ClusterSet.
         decision: Which clusters are admitted.
         declared: The importing cluster's own ranges; None while they are not known.
+        own_nodes: Its nodes, as its API server had them at the start; what its watcher says of
+            them counts once all was heard.
         absent: Whether the importing cluster has no kind Peer.
     """
 
@@ -48,6 +53,7 @@ class Picture:
         self.membership = Membership()
         self.decision = Decision()
         self.declared: Declaration | None = None
+        self.own_nodes: Mapping[str, NodeAnnounced] = {}
         self.absent = False
         self._importing = importing
         self._policy = RangePolicy(settings.admitted_ranges)
@@ -153,7 +159,7 @@ class Picture:
                 cluster=self._importing,
                 policy=self._policy,
                 taken=self._taken(),
-                book=make_book((name, self.tables[name].nodes) for name in self._by_right()),
+                book=make_book((name, self._nodes(name)) for name in self._by_right()),
             )
         return self._here
 
@@ -163,10 +169,14 @@ class Picture:
     def _by_right(self) -> list[ClusterId]:
         """Return the clusters that have said their nodes, those with the better right first."""
         record = self.decision.record
-        admitted = (c for c in self.decision.admitted if c in self.tables)
+        known = (c for c, table in self.tables.items() if table.known)
+        admitted = (c for c in known if c in self.decision.admitted)
         ranked = sorted(admitted, key=lambda c: (record[c].since if c in record else "~", c))
-        own = [self._importing] if self._importing in self.tables else []
-        return own + [c for c in ranked if c != self._importing and self.peers_with(c)]
+        return [self._importing, *(c for c in ranked if self.peers_with(c))]
+
+    def _nodes(self, cluster: ClusterId) -> Mapping[str, NodeAnnounced]:
+        table = self.tables.get(cluster)
+        return table.nodes if table is not None and table.known else self.own_nodes
 
     def _taken(self) -> Spans:
         """Return all addresses that this cluster and the admitted ones declare."""

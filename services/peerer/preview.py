@@ -18,6 +18,7 @@ from heliograph.membership.admissions import own_declaration
 from heliograph.membership.configmap import current
 from heliograph.metrics import Metrics
 from services.peerer.outlook import Outlook, foresee
+from services.peerer.own_nodes import read_own_nodes
 from services.peerer.picture import Picture
 from services.peerer.settings import PeererSettings
 from services.peerer.table import NodeTable
@@ -64,6 +65,7 @@ async def read_picture(settings: PeererSettings, client: KubeClient) -> Picture:
     importing = parse_cluster_id(settings.cluster)
     picture = Picture(importing, settings)
     picture.declared = await own_declaration(client, importing)
+    picture.own_nodes = await read_own_nodes(client)
     picture.membership = await current(client, settings.namespace)
     try:
         picture.own.list((await client.list(PEERS)).items)
