@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from heliograph.check import access, kilo, overlaps, ranges
+from heliograph.check import access, kilo, overlaps, peers, ranges
 from heliograph.check.finding import Finding, Severity, counted
 from heliograph.check.known import BusFacts, ClusterFacts
 
@@ -22,13 +22,15 @@ _ABOUT_ONE: Final[tuple[Callable[[ClusterFacts], Iterator[Finding]], ...]] = (
     kilo.presence,
     kilo.granularity,
     kilo.readiness,
+    peers.doubled,
+    peers.invalid,
     access.unread,
 )
 _ABOUT_ALL: Final[tuple[Callable[[Sequence[ClusterFacts]], Iterator[Finding]], ...]] = (
     overlaps.default_subnets,
     overlaps.ranges_of_both,
     overlaps.node_addresses,
-    kilo.peers_made_by_hand,
+    peers.made_by_hand,
     access.missing_namespaces,
 )
 

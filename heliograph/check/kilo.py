@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import permutations
 from typing import Final
 
 import msgspec
 
-from heliograph.check.finding import Finding, counted, named
+from heliograph.check.finding import Finding, named
 from heliograph.check.known import ClusterFacts
 from heliograph.kilo.facts import (
     FRESH_S,
@@ -18,7 +17,6 @@ from heliograph.kilo.facts import (
     pod_cidrs_of,
 )
 from heliograph.kube.objects import Node
-from heliograph.marks import is_ours
 
 _GRANULARITIES: Final = frozenset({"location", "full"})
 _SILENT: Final = "no fresh heartbeat"
@@ -153,21 +151,3 @@ def _unready(node: Node, now_s: float) -> _Unready | None:
     }
     why = tuple(word for word, is_so in lacks.items() if is_so)
     return _Unready(node=node.metadata.name, why=why, age_s=age_s) if why else None
-
-
-def peers_made_by_hand(known: Sequence[ClusterFacts]) -> Iterator[Finding]:
-    """Find Peers that hold keys of other clusters' nodes, and that are not ours."""
-    for exporting, importing in permutations(known, 2):
-        keys = {said(node, "key") for node in exporting.nodes or ()} - {""}
-        found = [p for p in importing.peers or () if p.spec.public_key in keys and not is_ours(p)]
-        if found:
-            names = named(tuple(sorted(peer.metadata.name for peer in found)))
-            verb = "holds the key of a node" if len(found) == 1 else "hold keys of nodes"
-            yield Finding(
-                severity="warning",
-                cluster=importing.cluster,
-                reason="PeerMadeByHand",
-                what=f"{counted(len(found), 'Peer')} that Heliograph has not made ({names}) "
-                f"{verb} of cluster {exporting.cluster}, and two Peers must not hold one key",
-                remedy="'heliograph adopt peers' takes them over in place",
-            )

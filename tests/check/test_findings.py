@@ -17,6 +17,7 @@ from heliograph.marks import MANAGED_BY_LABEL, MANAGER
 from tests.support.builders import KEY, NOW_S, OTHER_KEY, kilo_node, node
 
 EAST, WEST = ClusterId("east"), ClusterId("west")
+THIRD_KEY, LAPTOP_KEY = "A" * 42 + "w=", "A" * 42 + "8="
 
 
 def facts(cluster: ClusterId = EAST, **changes: Any) -> ClusterFacts:  # noqa: ANN401
@@ -65,11 +66,13 @@ def stray(name: str) -> Stray:
     return Stray(node=name, cidrs=("10.42.0.0/24",), count=2, pod="shop/a", address="10.9.0.1")
 
 
-def peer(name: str, key: str, *, ours: bool = False) -> Peer:
+def peer(
+    name: str, key: str, *, ours: bool = False, allowed_ips: tuple[str, ...] = ("10.9.0.1/32",)
+) -> Peer:
     labels = {MANAGED_BY_LABEL: MANAGER} if ours else {}
     author = ManagedField(manager="heliograph" if ours else "kubectl")
     metadata = ObjectMeta(name=name, labels=labels, managed_fields=(author,))
-    return Peer(metadata=metadata, spec=PeerSpec(public_key=key))
+    return Peer(metadata=metadata, spec=PeerSpec(public_key=key, allowed_ips=allowed_ips))
 
 
 def test_clusters_in_which_nothing_is_wrong() -> None:
@@ -199,6 +202,18 @@ CASES = {
         "1 node is not ready for peering (n2): no fresh heartbeat",
         nodes=(own_node(), own_node(name="n2", last_seen="soon")),
     ),
+    "a Peer that Kilo ignores": lone(
+        WARNING,
+        "PeerInvalid",
+        "Kilo ignores the Peer laptop (allowedIPs is empty: at least one range is needed)",
+        peers=(peer("laptop", LAPTOP_KEY, allowed_ips=()),),
+    ),
+    "Peers with one key": lone(
+        PROBLEM,
+        "PeersWithOneKey",
+        "the Peers a, b hold one key",
+        peers=(peer("b", LAPTOP_KEY), peer("a", LAPTOP_KEY), peer("c", THIRD_KEY)),
+    ),
     "no pod CIDR": lone(
         WARNING,
         "NodeNotReady",
@@ -272,14 +287,15 @@ def test_one_cluster_under_two_ids() -> None:
 
 def test_peers_made_by_hand() -> None:
     """Those with keys of other clusters' nodes are told; laptops and our own are not."""
-    by_hand, ours = peer("n1", KEY), peer("east-n1", KEY, ours=True)
-    laptop = peer("laptop", "x")
+    nodes = (own_node(), own_node(name="n2", key=THIRD_KEY))
+    by_hand, ours = peer("n1", KEY), peer("east-n2", THIRD_KEY, ours=True)
+    laptop = peer("laptop", LAPTOP_KEY)
 
-    (found,) = bad(facts(), facts(WEST, peers=(by_hand, ours, laptop)))
+    (found,) = bad(facts(nodes=nodes), facts(WEST, peers=(by_hand, ours, laptop)))
 
     assert (found.severity, found.cluster, found.reason) == ("warning", "west", "PeerMadeByHand")
     assert found.what.startswith("1 Peer that Heliograph has not made (n1) holds the key of a node")
-    assert "heliograph adopt peers" in found.remedy
+    assert "heliograph adopt peers --from east=KUBECONFIG --to west=KUBECONFIG" in found.remedy
 
 
 def overlapping(**changes: Any) -> list[Finding]:  # noqa: ANN401
