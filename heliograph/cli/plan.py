@@ -57,7 +57,7 @@ def mirrors(
 
     As if the clusters of --from exported to that of --to, and no others: mirrors that point at
     other clusters are left out. Ranges are compared first; of a cluster whose ranges overlap
-    nothing is taken.
+    nothing new is taken, and what stands turns not ready.
 
     Example:
         heliograph plan mirrors --from east=~/.kube/config@east --to west=~/.kube/config@west

@@ -45,8 +45,6 @@ TableT = TypeVar("TableT", bound=Table[Any])
 _TIME_S: Final = 60.0
 _EPOCH: Final = 1
 _READING: Final = frozenset({"get", "list", "watch"})
-_NODES: Final = Right(resource="nodes", verbs=("list",))
-"""For the importing cluster's own ranges of pods and tunnels."""
 
 
 class Clusters(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,13 +107,13 @@ async def in_time(reading: Coroutine[Any, Any, R]) -> R:
 def judge(picture: Picture, own: Declaration, offers: Sequence[Offer]) -> list[Change]:
     """Return the changes that offers cause in a cluster, by mirror.
 
-    Ranges are compared first. Nothing is taken from a cluster whose ranges overlap; its mirrors
-    that stand already are left as they are.
+    Ranges are compared first. Nothing new is taken from a cluster whose ranges overlap, and what
+    stands of it turns not ready.
     """
     refused = _overlaps(picture, own, offers)
-    admitted = [offer for offer in offers if offer.cluster not in refused]
-    picture.exports |= {o.cluster: table_of(o, ImportTable(o.cluster)) for o in admitted}
-    exporting = frozenset(offer.cluster for offer in admitted)
+    picture.refused = frozenset(refused)
+    picture.exports |= {o.cluster: table_of(o, ImportTable(o.cluster)) for o in offers}
+    exporting = frozenset(offer.cluster for offer in offers)
     outlooks = [foresee(picture, key) for key in sorted(_concerned(picture, exporting))]
     return [
         *(_refused(own.cluster, *one) for one in refused.items()),
@@ -227,7 +225,7 @@ async def _read_offer(name: ClusterId, access: Kubeconfig) -> Offer:
 async def _read_own(clusters: Clusters, settings: ReflectorSettings) -> tuple[Declaration, Picture]:
     """Return ranges and picture of the importing cluster, before anybody's export is known."""
     picture = Picture(clusters.importing, settings)
-    rights = (*reflector_rights(ReflectorSettings(cluster=clusters.importing)), _NODES)
+    rights = reflector_rights(ReflectorSettings(cluster=clusters.importing))
     async with opened(clusters.importing, clusters.access, rights) as client:
         watch = OwnWatch(
             client,

@@ -220,6 +220,29 @@ def test_a_cluster_whose_ranges_overlap_is_refused(
     assert ground.plan("north", more=("--exit-code",)) == 1
 
 
+@pytest.mark.nats
+def test_what_stands_of_a_refused_cluster_turns_not_ready(
+    ground: Ground, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is neither removed nor used; as the reflector itself would have it."""
+    ground["east"].export("web", mode="pods")
+    ground["east"].set_pods({ground["east"].pod(7): {}}, "web")
+    ground["east"].api.apply(node_json(node()))
+    ground.mirror("east")
+    assert ground.plan("east", more=("--exit-code",)) == 0
+    capsys.readouterr()
+
+    ground["west"].api.apply(node_json(node()))
+
+    assert ground.plan("east", more=("--exit-code",)) == 1
+    lines = out(capsys)
+    assert lines[0].startswith("! refuse   Cluster east is refused in cluster west")
+    assert lines[1].startswith("~ change   EndpointSlice shop/web-east-")
+    assert "    -    ready: true" in lines
+    assert "    +    ready: false" in lines
+    assert lines[-1] == "1 to change, 1 refused"
+
+
 def test_json_is_a_list_of_changes(ground: Ground, capsys: pytest.CaptureFixture[str]) -> None:
     """Each tells what is done with which object, and what is written."""
     ground["east"].export("web")
