@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
+import msgspec
 import structlog
 
 from heliograph.admission.declaration import Decision
@@ -339,8 +340,16 @@ class Peerer:
             raise error
 
     async def _settle(self, exporting: ClusterId, refusals: Iterable[Refusal]) -> None:
-        """Tell those who wait that their node is peered with, or why not."""
-        standing = tuple(refusals)
+        """Tell those who wait that their node is peered with, or why not.
+
+        Why a whole cluster is refused is told once, and not for each of its nodes.
+        """
+        standing = tuple(
+            msgspec.structs.replace(refusal, reason="", message="")
+            if refusal.kind == "cluster"
+            else refusal
+            for refusal in refusals
+        )
         for key in self._waiting.keys():  # noqa: SIM118 - no mapping
             if key[0] == exporting:
                 about = (r for r in standing if r.kind == "cluster" or r.name == key[1])
