@@ -132,6 +132,24 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     services: tuple[int, int]
 
 
+class Heartbeats(msgspec.Struct, frozen=True, kw_only=True):
+    """What the heartbeats of Kilo's agents cost a watcher.
+
+    Attributes:
+        cpu_share: Of one core, while the nodes beat.
+        idle_cpu_share: The same while none does.
+        messages: Published of nodes meanwhile; none should be.
+        beats: How many there were.
+        nodes: How many beat, each once in 30 s.
+    """
+
+    cpu_share: float
+    idle_cpu_share: float
+    messages: int
+    beats: int
+    nodes: int
+
+
 def at_rest(samples: Sequence[Mapping[str, int]], count: int) -> bool:
     """Tell whether the latest `count` samples show, for each program, the same but for noise."""
     if len(samples) < count:

@@ -42,9 +42,10 @@ class _Known(msgspec.Struct, frozen=True, kw_only=True):
     announced: NodeAnnounced
     name: str | None
     """The DNS name of its endpoint."""
-    fresh_until_s: float
-    """When it stops being ready; infinite where time alone does not change that."""
     until_s: float
+    """When it stops being announced."""
+    next_s: float
+    """When time changes something next: it stops being ready, or being announced."""
 
 
 class NodeTable:
@@ -62,6 +63,7 @@ class NodeTable:
         self._read: dict[str, _Read] = {}
         self._known: dict[str, _Known] = {}
         self._speechless: set[str] = set()
+        self._earliest_s = math.inf
         self._pod_cidrs, self._tunnel_cidrs = CountedRanges(), CountedRanges()
         self._names = EndpointNames()
 
@@ -86,6 +88,10 @@ class NodeTable:
     def tunnel_cidrs(self) -> tuple[str, ...]:
         """Return the ranges of the announced nodes' addresses in the tunnels, joined."""
         return self._tunnel_cidrs.joined()
+
+    def changes_of_ranges(self) -> int:
+        """Return how often any of these ranges came or went; quick, where joining them is not."""
+        return self._pod_cidrs.changes + self._tunnel_cidrs.changes
 
     def hosts(self) -> tuple[str, ...]:
         """Return the DNS names among the endpoints."""
@@ -140,17 +146,16 @@ class NodeTable:
 
     def expire(self, *, now_s: float) -> set[str]:
         """Let time pass: nodes stop being ready, and then being announced; return their names."""
-        over = [
-            (name, known)
-            for name, known in self._known.items()
-            if known.fresh_until_s <= now_s or known.until_s <= now_s
-        ]
+        if now_s < self._earliest_s:
+            return set()
+        over = [(name, known) for name, known in self._known.items() if known.next_s <= now_s]
         for name, known in over:
             if known.until_s <= now_s:
                 self._set(name, None)
             else:
                 silent = msgspec.structs.replace(known.announced, ready=False)
                 self._keep(name, silent, until_s=known.until_s)
+        self._earliest_s = min((known.next_s for known in self._known.values()), default=math.inf)
         return {name for name, _ in over}
 
     def _facts(self, node: Node) -> NodeAnnounced | None:
@@ -174,7 +179,7 @@ class NodeTable:
         fresh_until_s = seen_s + FRESH_S
         until_s = fresh_until_s + self._grace_s
         if fresh_until_s > now_s:
-            self._keep(name, facts, until_s=until_s, fresh_until_s=fresh_until_s)
+            self._keep(name, facts, until_s=until_s, next_s=fresh_until_s)
         elif until_s > now_s:
             self._keep(name, msgspec.structs.replace(facts, ready=False), until_s=until_s)
 
@@ -185,14 +190,17 @@ class NodeTable:
             self._keep(name, known.announced, until_s=known.until_s)
 
     def _keep(
-        self, name: str, facts: NodeAnnounced, *, until_s: float, fresh_until_s: float = math.inf
+        self, name: str, facts: NodeAnnounced, *, until_s: float, next_s: float | None = None
     ) -> None:
+        before = self._known.get(name)
+        same = before is not None and before.announced is facts
         known = _Known(
             announced=facts,
-            name=endpoint_name(facts.endpoint),
-            fresh_until_s=fresh_until_s,
+            name=before.name if before and same else endpoint_name(facts.endpoint),
             until_s=until_s,
+            next_s=until_s if next_s is None else next_s,
         )
+        self._earliest_s = min(self._earliest_s, known.next_s)
         self._set(name, known)
 
     def _set(self, name: str, known: _Known | None) -> None:

@@ -150,9 +150,9 @@ class ClusterTables:
     @contextmanager
     def _ranges_watched(self) -> Iterator[None]:
         """Tell when the body changes the ranges of the nodes."""
-        before = self.nodes.pod_cidrs(), self.nodes.tunnel_cidrs()
+        before = self.nodes.changes_of_ranges()
         yield
-        if (self.nodes.pod_cidrs(), self.nodes.tunnel_cidrs()) != before:
+        if self.nodes.changes_of_ranges() != before:
             self._ranges_changed()
 
     def _fold_facts(self, event: WatchEvent[Node], *, now_s: float) -> set[str]:
