@@ -19,7 +19,7 @@ from typing_extensions import override
 from heliograph.bus.background import alongside
 from heliograph.kube.client import KubeClient, Selection
 from heliograph.kube.errors import NotFound, Unauthorized
-from heliograph.kube.objects import NODES, SERVICES, KubeObject, Node, Resource, T
+from heliograph.kube.objects import NAMESPACES, NODES, SERVICES, KubeObject, Node, Resource, T
 from heliograph.kube.watch import Deleted, Listed, ListWatch, Upserted, WatchEvent, lines
 from heliograph.lab.access import ClusterAccess
 from heliograph.lab.memory import Kind, MemoryCluster
@@ -76,10 +76,12 @@ async def following(
 
 
 @contextlib.asynccontextmanager
-async def following_script(handler: Handler, folder: Path) -> AsyncIterator[Following]:
-    """Follow the nodes of a server whose watches end with their answer."""
+async def following_script(
+    handler: Handler, folder: Path, resource: Resource[Any] = NODES
+) -> AsyncIterator[Following]:
+    """Follow the objects of a server whose watches end with their answer."""
     async with scripted(handler) as access, client_of(access, folder) as client:
-        follower = Following(ListWatch(client, NODES))
+        follower = Following(ListWatch(client, resource))
         async with alongside(follower.run()):
             yield follower
 
@@ -146,6 +148,20 @@ async def test_an_expired_watch_lists_again(cluster: MemoryCluster, client: Kube
         await cluster.start()
         await eventually(lambda: follower.names == {"n2"})
         assert follower.listings == 2
+
+
+EXPIRED = (
+    '{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",'
+    '"message":"too old resource version: 5 (9)","reason":"Expired","code":410}}'
+)
+
+
+@pytest.mark.parametrize("resource", [NODES, NAMESPACES], ids=["nodes", "namespaces"])
+async def test_a_watch_that_ends_with_a_status(resource: Resource[Any], tmp_path: Path) -> None:
+    """What the server says last is read as what it is, also where objects have a status."""
+    script = answers(json_answer(LISTED), json_answer(EXPIRED + "\n"), json_answer(LISTED))
+    async with following_script(script, tmp_path, resource) as follower:
+        await eventually(lambda: follower.listings == 2)
 
 
 async def test_bookmarks_spare_a_listing(cluster: MemoryCluster, client: KubeClient) -> None:
