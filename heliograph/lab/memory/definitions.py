@@ -2,7 +2,8 @@
 
 As much as the laboratory needs: one version, served and stored, with a schema of types and required
 members. A definition that asks for more is refused, and told so. A kind is served from the moment
-its definition is stored; the real server takes some tenths of a second.
+its definition is stored, and gone with it, whatever finalizers its objects have; the real server
+takes some tenths of a second for the first, and waits for the finalizers.
 Source: apiextensions-apiserver's pkg/apis/apiextensions/validation, v0.36.
 """
 
