@@ -185,6 +185,25 @@ def peer_by_hand(east: Cluster, west: Cluster, name: str) -> None:
     west.kubectl("delete", "peers.kilo.squat.ai", name)
 
 
+def adopt_peer(east: Cluster, west: Cluster, name: str) -> None:
+    """Take over a Peer that somebody made for a node: it keeps its name, and then follows."""
+    made = node(east, name)
+    pods = made["spec"]["podCIDR"]
+    spec = {"publicKey": key_of(east, name), "allowedIPs": [pods]}
+    by_hand = {"apiVersion": "kilo.squat.ai/v1alpha1", "kind": "Peer", "spec": spec}
+    west.apply(by_hand | {"metadata": {"name": name}})
+    east.apply(made)
+    eventually(lambda: told(west, name, "peerer"), f"Event about Peer {name}")
+    heliograph("adopt", "peers", f"--from=east={east.admin}", f"--to=west={west.admin}")
+    eventually(
+        lambda: len(routed(west, name)) > 1, f"Peer {name} to have the node's tunnel address"
+    )
+    assert pods in routed(west, name)
+    assert routed(west, f"east.node.{name}") == []
+    east.kubectl("delete", "node", name)
+    west.kubectl("wait", f"peers.kilo.squat.ai/{name}", "--for=delete", "--timeout=60s")
+
+
 def make_namespace(east: Cluster, west: Cluster, name: str) -> None:
     """Export from a namespace that the other cluster does not have."""
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}

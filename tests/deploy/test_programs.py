@@ -75,6 +75,12 @@ def test_nodes_become_peers(east: Cluster, west: Cluster) -> None:
 
 
 @pytest.mark.usefixtures("world")
+def test_a_peer_made_by_hand_is_adopted(east: Cluster, west: Cluster) -> None:
+    """Whoever followed Kilo's page keeps the Peer, which then follows its node."""
+    steps.adopt_peer(east, west, "adopted")
+
+
+@pytest.mark.usefixtures("world")
 def test_people_are_told(east: Cluster, west: Cluster) -> None:
     """All programs may write Events."""
     steps.leave_alone(east, west, "own")
