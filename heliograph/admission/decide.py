@@ -116,7 +116,7 @@ class _Case:
         held = RangeIndex(chain.from_iterable(self._held(c, refused) for c in self._turns))
         return {
             cluster: tuple(islice(self._overlaps(cluster, held), MAX_OVERLAPS))
-            for cluster in refused
+            for cluster in sorted(refused)
         }
 
     def _refused(self) -> set[ClusterId]:

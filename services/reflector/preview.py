@@ -6,11 +6,16 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from heliograph.admission.decide import decide
+from heliograph.admission.declaration import Decision, Declaration, declaration_of
+from heliograph.admission.explain import explain
 from heliograph.bus import Connection
+from heliograph.clock import now_ns, rfc3339
 from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.imports.consume import Discovery, ImportBus, Importer, Told
 from heliograph.kube.client import KubeClient
 from heliograph.kube.objects import KubeObject, ObjectMeta
+from heliograph.membership.admissions import own_declaration
 from heliograph.membership.configmap import current
 from heliograph.metrics import Metrics
 from services.reflector.operations import Operation
@@ -65,7 +70,22 @@ async def preview(
             await asyncio.sleep(_LOOK_S)
         for task in running:
             task.cancel()
-    return [line for key in sorted(picture.keys()) for line in _lines(picture, key)]
+        decision = _decide(picture, await own_declaration(client, importing))
+    picture.refused = frozenset(decision.refused)
+    return [
+        *(f"refuse  {explain(importing, overlaps)}" for overlaps in decision.refused.values()),
+        *(line for key in sorted(picture.keys()) for line in _lines(picture, key)),
+    ]
+
+
+def _decide(picture: Picture, own: Declaration) -> Decision:
+    """Decide who takes part as they would be now, and write nothing down."""
+    declared = (
+        declaration_of(name, table.announced)
+        for name, table in picture.exports.items()
+        if table.announced is not None and picture.imports_from(name)
+    )
+    return decide(own, declared, picture.membership.admitted, rfc3339(now_ns()))
 
 
 async def _tell_nobody(_: object) -> None:

@@ -55,3 +55,20 @@ async def test_clusters_off_the_list_are_not_previewed(join: Join) -> None:
             shown = await lines(client, bus, "south")
 
         assert [line.split()[0] for line in shown] == ["delete", "delete"]
+
+
+async def test_a_cluster_that_would_be_refused_is_named(join: Join) -> None:
+    """Once, whatever it exports; and nothing of it would be written."""
+    equal = {"east": {"service_cidrs": ("10.112.0.0/16",)}}
+    async with join("east", "north", "west", clusters=equal, start=False) as lab:
+        for name in ("east", "north"):
+            lab[name].export(f"of-{name}")
+            await lab.start_watcher(name)
+            await eventually(lambda name=name: lab[name].watcher.ready)  # type: ignore[misc]
+        async with lab.client("west") as client, lab.bus("west") as bus:
+            refused, *others = await lines(client, bus)
+
+    assert refused.startswith("refuse  Cluster east is refused in cluster west")
+    assert "own ranges always win" in refused
+    assert others
+    assert not [line for line in others if "of-north" not in line]
