@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from heliograph.admission.spans import Span, network_of, span_of
+from heliograph.admission.spans import Span, joined, network_of, span_of, span_of_text, touches
 from heliograph.contract.names import ClusterId
+from heliograph.kilo.facts import parse_public_key
 from heliograph.kilo.peer import Peer
 from services.peerer.desired import DesiredPeer, DesiredPeers
 from services.peerer.refusal import Refusal, Where, foreign_peer, range_taken
@@ -36,7 +37,7 @@ def pass_foreign(desired: DesiredPeers, foreign: Iterable[Peer], importing: Clus
     made, and the shared ranges that it has are not given to anybody else.
     """
     others = tuple(foreign)
-    by_key = {peer.spec.public_key: peer for peer in others}
+    by_key = {parse_public_key(peer.spec.public_key): peer for peer in others}
     peers = desired.peers or ()
     doubled = {p.segment: by_key[p.spec.public_key] for p in peers if p.spec.public_key in by_key}
     by_hand = {peer.metadata.name for peer in doubled.values()}
@@ -68,6 +69,7 @@ class _Ranges:
 
     def __init__(self, peers: Iterable[Peer]) -> None:
         self._held = tuple(_held(peers))
+        self._spans = joined(span for span, _, _ in self._held)
 
     def divide(self, cidrs: Iterable[str], where: Where) -> tuple[tuple[str, ...], list[Refusal]]:
         """Return the ranges that are free, and a refusal for each of the others."""
@@ -82,14 +84,11 @@ class _Ranges:
 
     def _holder(self, cidr: str) -> tuple[str, str] | None:
         """Return name and range of the first foreign Peer that shares an address with a range."""
-        network = network_of(cidr)
-        if network is None or not self._held:
+        span = span_of_text(cidr)
+        if not touches(self._spans, span):
             return None
-        first, last = span_of(network)
-        for (start, end), name, held in self._held:
-            if start <= last and first <= end:
-                return name, held
-        return None
+        held = (one for one in self._held if touches((one[0],), span))
+        return next((name, range_held) for _, name, range_held in held)
 
 
 def _held(peers: Iterable[Peer]) -> Iterator[tuple[Span, str, str]]:

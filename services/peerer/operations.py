@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from heliograph.contract.names import ClusterId
 from heliograph.kilo.peer import Peer
 from heliograph.kube.objects import ObjectMeta
 from services.peerer.refusal import Refusal
@@ -40,12 +41,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             these and the deletions wait.
         deletions: Last: Peers that should not be.
         refusals: What stands in the way.
+        awaited: Other clusters whose Peers still have keys that are this one's now; when those have
+            changed, plan again.
     """
 
     additions: tuple[CreatePeer | ReplacePeer, ...] = ()
     handovers: tuple[ReplacePeer, ...] = ()
     deletions: tuple[DeletePeer, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+    awaited: frozenset[ClusterId] = frozenset()
 
     @property
     def operations(self) -> tuple[Operation, ...]:

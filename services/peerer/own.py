@@ -8,6 +8,7 @@ from typing import Final
 from typing_extensions import override
 
 from heliograph.contract.names import ClusterId
+from heliograph.kilo.facts import parse_public_key
 from heliograph.kilo.peer import Peer
 from heliograph.kube.objects import ObjectMeta
 from heliograph.marks import SEGMENT_ANNOTATION, SOURCE_CLUSTER_LABEL, is_ours
@@ -25,6 +26,7 @@ class OwnPeers(OwnObjects[ClusterId, Peer]):
         self._ours: dict[str, Peer] = {}
         self._foreign: dict[str, Peer] = {}
         self._names: dict[ClusterId, set[str]] = {}
+        self._by_key: dict[str, set[str]] = {}
 
     def ours(self, exporting: ClusterId) -> Mapping[str, Peer]:
         """Return our Peers of one exporting cluster, by name."""
@@ -37,6 +39,11 @@ class OwnPeers(OwnObjects[ClusterId, Peer]):
     def knows(self, name: str) -> bool:
         """Tell whether any Peer has this name."""
         return name in self._ours or name in self._foreign
+
+    def elsewhere(self, public_key: str, exporting: ClusterId) -> Peer | None:
+        """Return our Peer of another exporting cluster that has a key; the first by name."""
+        peers = (self._ours[name] for name in sorted(self._by_key.get(public_key, ())))
+        return next((peer for peer in peers if exporting_of(peer) != exporting), None)
 
     def exporting(self) -> set[ClusterId]:
         """Return the clusters of which we have Peers."""
@@ -55,6 +62,7 @@ class OwnPeers(OwnObjects[ClusterId, Peer]):
         cluster = exporting_of(obj)
         self._ours[name] = obj
         self._names.setdefault(cluster, set()).add(name)
+        self._by_key.setdefault(_key_of(obj), set()).add(name)
         return touched | {cluster}
 
     @override
@@ -66,6 +74,10 @@ class OwnPeers(OwnObjects[ClusterId, Peer]):
             return set()
         cluster = exporting_of(peer)
         self._names[cluster].discard(metadata.name)
+        holders = self._by_key[_key_of(peer)]
+        holders.discard(metadata.name)
+        if not holders:
+            del self._by_key[_key_of(peer)]
         return {cluster}
 
     @override
@@ -74,12 +86,18 @@ class OwnPeers(OwnObjects[ClusterId, Peer]):
         self._ours.clear()
         self._foreign.clear()
         self._names.clear()
+        self._by_key.clear()
         return known
 
 
 def exporting_of(peer: Peer) -> ClusterId:
     """Return the cluster that a Peer of ours belongs to, by its label."""
     return ClusterId(peer.metadata.labels.get(SOURCE_CLUSTER_LABEL, ""))
+
+
+def _key_of(peer: Peer) -> str:
+    """Return the key in its one spelling: people may have edited it."""
+    return parse_public_key(peer.spec.public_key) or peer.spec.public_key
 
 
 def segment_of(peer: Peer) -> str:

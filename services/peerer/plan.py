@@ -8,6 +8,8 @@ segment; and only what fits neither is new. At no time do two Peers hold one key
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from itertools import chain, count
 
 import msgspec
 
@@ -20,8 +22,8 @@ from services.peerer.desired import DesiredPeer, DesiredPeers
 from services.peerer.names import peer_name
 from services.peerer.obstacles import Passable, pass_foreign
 from services.peerer.operations import CreatePeer, DeletePeer, Plan, ReplacePeer
-from services.peerer.own import OwnPeers, segment_of
-from services.peerer.refusal import Refusal
+from services.peerer.own import OwnPeers, exporting_of, segment_of
+from services.peerer.refusal import Refusal, Where, key_in_use
 from services.peerer.render import changed_peer, new_peer
 
 
@@ -62,18 +64,20 @@ class _Planning:
         importing: ClusterId,
         rejected: Mapping[str, PeerSpec],
     ) -> None:
-        self._exporting, self._own = exporting, own
+        self._exporting, self._own, self._importing = exporting, own, importing
         self._actual = own.ours(exporting)
-        self._standing = passable.standing
+        self._awaited = dict(self._elsewhere(passable.peers.values()))
         self._peers = {
             segment: peer
             for segment, peer in passable.peers.items()
-            if rejected.get(segment) != peer.spec
+            if rejected.get(segment) != peer.spec and segment not in self._awaited
         }
-        self._unwritten = frozenset(passable.peers) - frozenset(self._peers)
-        self._shared = passable.shared
+        unwritten = passable.peers.keys() - self._peers.keys() - self._awaited.keys()
         self._assigned = assign(self._peers.values(), self._actual.values())
+        self._kept = frozenset(self._untouched(passable.standing | unwritten))
+        self._shared = tuple(self._free(passable.shared))
         self._claims = resolve_claims(self._shared, self._candidates(), importing)
+        self._names: set[str] = set()
 
     def plan(self, refusals: tuple[Refusal, ...]) -> Plan:
         """Return the plan."""
@@ -95,8 +99,38 @@ class _Planning:
             additions=tuple(additions),
             handovers=tuple(handovers),
             deletions=tuple(self._deletions()),
-            refusals=refusals,
+            refusals=(*refusals, *self._awaiting()),
+            awaited=frozenset(exporting_of(other) for _, other in self._awaited.values()),
         )
+
+    def _elsewhere(self, peers: Iterable[DesiredPeer]) -> Iterator[tuple[str, tuple[str, Peer]]]:
+        """Yield the segments whose key a Peer of another cluster has, with leader and that Peer.
+
+        A node may have moved there with its key, or labels been edited. What stands here for such a
+        segment, with another key, is of no use and goes: two clusters may wait for one another.
+        """
+        for peer in peers:
+            other = self._own.elsewhere(peer.spec.public_key, self._exporting)
+            if other is not None:
+                yield peer.segment, (peer.leader, other)
+
+    def _awaiting(self) -> Iterator[Refusal]:
+        for leader, other in self._awaited.values():
+            where = Where(importing=self._importing, exporting=self._exporting, node=leader)
+            yield key_in_use(where, other.metadata.name, exporting_of(other))
+
+    def _untouched(self, segments: AbstractSet[str]) -> Iterator[str]:
+        """Yield the names of Peers that stay as they are."""
+        used = {peer.metadata.name for peer in self._assigned.values()}
+        for name, peer in self._actual.items():
+            if name not in used and segment_of(peer) in segments:
+                yield name
+
+    def _free(self, shared: Iterable[str]) -> Iterator[str]:
+        """Yield the ranges to be given to somebody: what untouched Peers have, they keep."""
+        peers = (self._actual[name] for name in self._kept)
+        held = {cidr for peer in peers for cidr in peer.spec.allowed_ips}
+        return (cidr for cidr in shared if cidr not in held)
 
     def _candidates(self) -> Iterator[Candidate]:
         for segment, peer in self._peers.items():
@@ -120,26 +154,35 @@ class _Planning:
     def _deletions(self) -> Iterator[DeletePeer]:
         """Yield the deletion of each Peer that nothing is left to be said of."""
         used = {peer.metadata.name for peer in self._assigned.values()}
-        kept = self._standing | self._unwritten
         for name, peer in self._actual.items():
-            if name not in used and segment_of(peer) not in kept:
+            if name not in used and name not in self._kept:
                 yield DeletePeer(metadata=peer.metadata)
 
     def _free_name(self, peer: DesiredPeer) -> str:
         """Return a name for a new Peer: the plain one, unless something else has it."""
-        plain = peer_name(self._exporting, peer.segment)
-        if not self._own.knows(plain):
-            return plain
-        return peer_name(self._exporting, peer.segment, peer.spec.public_key)
+        key = peer.spec.public_key
+        suffixes = chain(("", key), (f"{key}{number}" for number in count(1)))
+        names = (peer_name(self._exporting, peer.segment, suffix) for suffix in suffixes)
+        name = next(n for n in names if not (self._own.knows(n) or n in self._names))
+        self._names.add(name)
+        return name
 
 
 def assign(peers: Iterable[DesiredPeer], actual: Iterable[Peer]) -> dict[str, Peer]:
-    """Return, by segment, the Peer that is to become the desired one: by key, else by segment."""
-    wanted = {peer.segment: peer for peer in peers}
-    by_key = {peer.spec.public_key: peer for peer in actual}
+    """Return, by segment, the Peer that is to become the desired one: by key, else by segment.
+
+    Of several with one key, which people may have made, that of the segment is preferred.
+    """
+    wanted, standing = {peer.segment: peer for peer in peers}, tuple(actual)
+    by_key: dict[str, Peer] = {}
+    for peer in standing:
+        one = wanted.get(segment_of(peer))
+        if one is not None and one.spec.public_key == peer.spec.public_key:
+            by_key[peer.spec.public_key] = peer
+        by_key.setdefault(peer.spec.public_key, peer)
     found = {s: by_key[p.spec.public_key] for s, p in wanted.items() if p.spec.public_key in by_key}
     used = {peer.metadata.name for peer in found.values()}
-    for peer in by_key.values():
+    for peer in standing:
         segment = segment_of(peer)
         if segment in wanted and segment not in found and peer.metadata.name not in used:
             found[segment] = peer

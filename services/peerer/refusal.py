@@ -63,6 +63,20 @@ def foreign_peer(where: Where, peer: str) -> Refusal:
     )
 
 
+def key_in_use(where: Where, peer: str, holder: ClusterId) -> Refusal:
+    """Return that a Peer of ours, of another cluster, has the node's key still."""
+    return Refusal(
+        exporting=where.exporting,
+        kind="peer",
+        name=peer,
+        reason="KeyInUse",
+        message=f"Peer {peer} in cluster {where.importing}, which is set for cluster {holder}, has "
+        f"the key of node {where.node} of cluster {where.exporting}; no second one is made, since "
+        f"two Peers with one key break Kilo. It follows when {holder}'s Peer is gone; if {holder} "
+        f"is, 'heliograph forget {holder}' ends that.",
+    )
+
+
 def range_taken(where: Where, cidr: str, peer: str, peer_cidr: str) -> Refusal:
     """Return that a Peer of somebody else has addresses of a range already."""
     return Refusal(
