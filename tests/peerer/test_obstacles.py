@@ -29,7 +29,7 @@ def but_for(*cidrs: str) -> dict[str, tuple[str, ...]]:
 
 
 CASES = {
-    # what the foreign Peer has              what it takes from us                   and for Services
+    # what the foreign Peer has              what it takes from us              and for Services
     "a laptop's address":   (("10.99.0.5/32",),     (),                              False),
     "nothing readable":     (("here", "10.1.1.0/"), (),                              False),
     "pods of n1":           (("10.1.1.0/24",),      ("10.1.1.0/24",),                False),
