@@ -78,6 +78,7 @@ class Peerer:
         self._picture = Picture(self._importing, settings)
         self._queue: Queue[ClusterId] = Queue()
         self._progress = asyncio.Event()
+        self._awaited: dict[ClusterId, frozenset[ClusterId]] = {}
         self._known, self._listed = asyncio.Event(), asyncio.Event()
         self._waiting: Waiting[NodeKey] = Waiting(self._importing, telemetry, metrics)
         self._watch = ListWatch(client, PEERS, look_again_s=_LOOK_AGAIN_S)
@@ -240,7 +241,13 @@ class Peerer:
             if self.absent:
                 self._complain()
             everybody = EVERYBODY in touched or isinstance(event, Listed)
-            self._look_at(self._picture.exporting() if everybody else touched)
+            self._look_at(self._picture.exporting() if everybody else self._with_waiting(touched))
+
+    def _with_waiting(self, clusters: Iterable[ClusterId]) -> set[ClusterId]:
+        """Return clusters whose Peers changed, with those that wait for keys of such Peers."""
+        changed = set(clusters)
+        waiting = {c for c, awaited in self._awaited.items() if awaited & changed}
+        return changed | waiting
 
     def _fold(self, event: WatchEvent[Peer]) -> set[ClusterId]:
         match event:
@@ -298,11 +305,13 @@ class Peerer:
             plan = self._picture.plan(exporting)
             phase = plan.additions or plan.handovers or plan.deletions
             if not phase or self.absent:
+                self._awaited[exporting] = plan.awaited
                 self._refusals.put(exporting, plan.refusals)
                 await self._settle(exporting, plan.refusals)
                 return
             failures = await self._apply(exporting, phase)
             self._log(exporting, plan, failures)
+            self._look_at(self._with_waiting({exporting}) - {exporting})
             for failure in failures:
                 self._judge(exporting, failure)
         raise Unsettled(exporting)

@@ -64,3 +64,19 @@ async def test_a_restart_writes_nothing(peer: Peer) -> None:
         await lab.start("east", "west")
 
         assert lab.versions("west") == before
+
+
+async def test_a_node_that_moves_to_another_cluster_with_its_key(peer: Peer) -> None:
+    """At no time two Peers hold its key; the new one comes as soon as the old one is gone."""
+    async with peer("east", "west", "south", start=False) as lab:
+        await lab.start("east", "west")
+        await lab.start("south")
+        key = key_of("east/n1")
+        lab.add_node("south", "n3", 3, key=key)  # while the old one is still announced
+        await eventually(lambda: lab["west"].peerer.refused("south") == ("DuplicateKey",))
+        assert "south.node.n3" not in lab.peers("west")
+
+        lab.remove_node("east", "n1")
+        await eventually(lambda: "south.node.n3" in lab.peers("west"))
+        held = [p["spec"]["publicKey"] for p in lab.peers("west").values()]
+        assert held.count(key) == 1
