@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal, TypeVar
 
 import msgspec
 
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.errors import TerminalError
-from heliograph.kilo.addresses import IPAddress, is_public
-from heliograph.kilo.reach import Reach, reach_of
+from heliograph.kilo.reach import Place, Reach, reach_of
 
 Granularity = Literal["", "location", "full"]
 Nodes = Mapping[str, NodeAnnounced]
@@ -134,16 +133,12 @@ def mesh_of(nodes: Nodes, *, granularity: Granularity = "", rules: MeshRules = O
     """
     reaches = {name: reach for name, node in nodes.items() if (reach := reach_of(node))}
     tunnel_cidr = _tunnel_cidr(nodes, reaches, rules)
-    present = {name for name in reaches if rules.bridge_silence or nodes[name].ready}
-    if not present:
+    if not rules.bridge_silence:
+        reaches = {name: reach for name, reach in reaches.items() if nodes[name].ready}
+    if not reaches:
         return Mesh(tunnel_cidr=tunnel_cidr)
     granularity = granularity or _stated_granularity(nodes)
-    members: dict[str, list[str]] = {}
-    for name in sorted(present):
-        alone = granularity == "full" or reaches[name].private_cidr is None
-        segment = f"node:{name}" if alone else f"location:{nodes[name].location}"
-        members.setdefault(segment, []).append(name)
-    segments = tuple(_segment(name, members[name], nodes, rules) for name in sorted(members))
+    segments = tuple(_segments(nodes, reaches, granularity, rules))
     return Mesh(
         granularity=granularity,
         tunnel_cidr=tunnel_cidr,
@@ -151,29 +146,39 @@ def mesh_of(nodes: Nodes, *, granularity: Granularity = "", rules: MeshRules = O
     )
 
 
-def endpoint_address(reach: Reach, rules: MeshRules) -> IPAddress | None:
-    """Return the address behind an endpoint, as far as the rules let it be known."""
-    return reach.address or (reach.resolved if rules.resolve_names else None)
+def place_of(reach: Reach, rules: MeshRules) -> Place | None:
+    """Return where an endpoint is, as far as the rules let it be known."""
+    return reach.place or (reach.resolved if rules.resolve_names else None)
 
 
-def _segment(name: str, members: Sequence[str], nodes: Nodes, rules: MeshRules) -> Segment:
-    ready = [member for member in members if nodes[member].ready]
-    return Segment(
-        name=name,
-        nodes=tuple(members),
-        leader=min(ready or members, key=lambda member: _tier(nodes[member], rules)),
-        ready=bool(ready),
-    )
+def _segments(
+    nodes: Nodes, reaches: Mapping[str, Reach], granularity: Granularity, rules: MeshRules
+) -> Iterator[Segment]:
+    """Yield the segments of the nodes within reach, in the order of names."""
+    members: dict[str, list[str]] = {}
+    for name in sorted(reaches):
+        alone = granularity == "full" or reaches[name].private_cidr is None
+        segment = f"node:{name}" if alone else f"location:{nodes[name].location}"
+        members.setdefault(segment, []).append(name)
+
+    def tier(name: str) -> int:
+        return _tier(nodes[name], reaches[name], rules)
+
+    for segment in sorted(members):
+        ready = [name for name in members[segment] if nodes[name].ready]
+        yield Segment(
+            name=segment,
+            nodes=tuple(members[segment]),
+            leader=min(ready or members[segment], key=tier),
+            ready=bool(ready),
+        )
 
 
-def _tier(node: NodeAnnounced, rules: MeshRules) -> int:
+def _tier(node: NodeAnnounced, reach: Reach, rules: MeshRules) -> int:
     """Return how far back a node stands among those that may lead; the first of the best leads."""
-    reach = reach_of(node)
-    address = endpoint_address(reach, rules) if reach else None
-    public = address is not None and is_public(address)
-    return {(True, True): 0, (True, False): 1, (False, True): 2, (False, False): 3}[
-        node.leader, public
-    ]
+    place = place_of(reach, rules)
+    public = place is not None and place.public
+    return 2 * (not node.leader) + (not public)
 
 
 def _with_tunnel_ips(

@@ -7,11 +7,32 @@ from functools import lru_cache
 import msgspec
 
 from heliograph.contract.messages import NodeAnnounced
-from heliograph.kilo.addresses import IPAddress, host_cidr, parse_address, parse_cidr
+from heliograph.kilo.addresses import (
+    IPAddress,
+    host_cidr,
+    is_behind_nat,
+    is_public,
+    parse_address,
+    parse_cidr,
+)
 from heliograph.kilo.facts import parse_endpoint, parse_public_key
 
 _NODES_KEPT = 16384
 """As many as the largest ClusterSets have; each change of one node parses that node only."""
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The address of an endpoint.
+
+    Attributes:
+        cidr: As /32 or /128.
+        public: Whether Kilo takes it for a public one.
+        behind_nat: Whether NAT hides it.
+    """
+
+    cidr: str
+    public: bool
+    behind_nat: bool
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -20,9 +41,9 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Attributes:
         host: Of its endpoint: an address in canonical form, or a DNS name.
         port: Of its endpoint.
-        address: The host as address; None where it is a name.
-        resolved: What a name resolves to in the node's own cluster; None if that is unknown, and
-            where the host is an address.
+        place: Where that is; None where it is a name.
+        resolved: Where a name is to the node's own cluster; None if that is unknown, and where the
+            host is an address.
         pod_cidr: The first range of its pods; Kilo routes no other one.
         private_cidr: Its private IP as /32 or /128; None if it has none.
         tunnel_cidr: The Kilo subnet as this node states it; None if it does not.
@@ -30,8 +51,8 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     host: str
     port: int
-    address: IPAddress | None
-    resolved: IPAddress | None
+    place: Place | None
+    resolved: Place | None
     pod_cidr: str
     private_cidr: str | None
     tunnel_cidr: str | None
@@ -54,8 +75,8 @@ def reach_of(node: NodeAnnounced) -> Reach | None:
     return Reach(
         host=str(address or host),
         port=int(port),
-        address=address,
-        resolved=None if address else parse_address(node.endpoint_ip or ""),
+        place=_place(address),
+        resolved=None if address else _place(parse_address(node.endpoint_ip or "")),
         pod_cidr=pod_cidr,
         private_cidr=private_cidr_of(node),
         tunnel_cidr=parse_cidr(node.tunnel_ip or ""),
@@ -71,3 +92,11 @@ def private_cidr_of(node: NodeAnnounced) -> str | None:
 def _host_cidr_of(text: str) -> str | None:
     address = parse_address(text)
     return host_cidr(address) if address else None
+
+
+def _place(address: IPAddress | None) -> Place | None:
+    if address is None:
+        return None
+    return Place(
+        cidr=host_cidr(address), public=is_public(address), behind_nat=is_behind_nat(address)
+    )

@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 
 from heliograph.errors import InputError
-from heliograph.kilo.addresses import host_cidr, is_behind_nat, parse_address, parse_cidr
-from heliograph.kilo.mesh import OURS, Mesh, MeshRules, Nodes, Segment, endpoint_address
+from heliograph.kilo.addresses import parse_cidr
+from heliograph.kilo.mesh import OURS, Mesh, MeshRules, Nodes, Segment, place_of
 from heliograph.kilo.peer import DNSOrIP, PeerEndpoint, PeerSpec
 from heliograph.kilo.reach import Reach, reach_of
 
@@ -33,7 +33,7 @@ def peer_spec(segment: Segment, nodes: Nodes, rules: MeshRules = OURS) -> PeerSp
     return PeerSpec(
         allowed_ips=tuple(dict.fromkeys(_allowed_ips(segment, nodes, rules))),
         endpoint=PeerEndpoint(
-            dns_or_ip=DNSOrIP(ip=reach.host) if reach.address else DNSOrIP(dns=reach.host),
+            dns_or_ip=DNSOrIP(ip=reach.host) if reach.place else DNSOrIP(dns=reach.host),
             port=reach.port,
         ),
         persistent_keepalive=_keepalive_s(leader.persistent_keepalive, reach, rules),
@@ -82,23 +82,23 @@ def _allowed_ips(segment: Segment, nodes: Nodes, rules: MeshRules) -> Iterator[s
     for name in segment.nodes:
         reach = _reach(nodes, name)
         yield reach.pod_cidr
-        if reach.private_cidr not in {None, own}:
-            yield str(reach.private_cidr)
-    if tunnel_ip := parse_address(segment.tunnel_ip or ""):
-        yield host_cidr(tunnel_ip)
+        if reach.private_cidr and reach.private_cidr != own:
+            yield reach.private_cidr
+    if segment.tunnel_ip:
+        yield f"{segment.tunnel_ip}/{128 if ':' in segment.tunnel_ip else 32}"
 
 
 def _endpoint_cidr(segment: Segment, nodes: Nodes, rules: MeshRules) -> str | None:
-    behind = endpoint_address(_reach(nodes, segment.leader), rules)
-    return host_cidr(behind) if behind else None
+    place = place_of(_reach(nodes, segment.leader), rules)
+    return place.cidr if place else None
 
 
 def _keepalive_s(stated_s: int, reach: Reach, rules: MeshRules) -> int:
     """Return the interval: not 0 lets the peer roam, which one behind NAT does."""
     if not rules.keepalive:
         return 0
-    address = endpoint_address(reach, rules)
-    return stated_s or (KEEPALIVE_S if address and is_behind_nat(address) else 0)
+    place = place_of(reach, rules)
+    return stated_s or (KEEPALIVE_S if place and place.behind_nat else 0)
 
 
 def _reach(nodes: Nodes, name: str) -> Reach:
