@@ -11,10 +11,9 @@ from typing import Final
 
 from heliograph.admission.spans import (
     IPV6,
-    covers,
+    contains,
     holds,
-    network_of,
-    span_of,
+    span_of_text,
     spans_of,
     touches,
 )
@@ -60,8 +59,8 @@ class RangePolicy:
 
     def admits_range(self, cidr: str) -> bool:
         """Tell whether we admit every address of a range; so never a default route."""
-        network = network_of(cidr)
-        if network is None:
+        try:
+            span = span_of_text(cidr)
+        except ValueError:
             return False
-        span = span_of(network)
-        return covers(self._admitted, (span,)) and not touches(_SPECIAL, span)
+        return contains(self._admitted, span) and not touches(_SPECIAL, span)
