@@ -7,24 +7,27 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Literal
+from typing import Literal, TextIO
 
 import structlog
 
 Level = Literal["debug", "info", "warning", "error"]
 
 
-def configure(level: Level = "info", *, human: bool | None = None) -> None:
+def configure(
+    level: Level = "info", *, human: bool | None = None, to: TextIO | None = None
+) -> None:
     """Send the logs of this process to standard output.
 
     Args:
         level: Nothing below it is written.
         human: Readable lines on standard error instead of JSON; None: if standard output is a
             terminal.
+        to: Where they go instead.
     """
     readable = sys.stdout.isatty() if human is None else human
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.dev.ConsoleRenderer(colors=to is None and sys.stderr.isatty())
         if readable
         else structlog.processors.JSONRenderer()
     )
@@ -38,7 +41,7 @@ def configure(level: Level = "info", *, human: bool | None = None) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr if readable else sys.stdout),
+        logger_factory=structlog.PrintLoggerFactory(to or (sys.stderr if readable else sys.stdout)),
         cache_logger_on_first_use=False,
     )
     _quieten_libraries()

@@ -12,13 +12,14 @@ from rich.text import Text
 _WIDTH: Final = 100
 
 
-def framed(title: str, *sentences: str) -> None:
+def framed(title: str, *sentences: str, console: Console | None = None) -> None:
     """Print sentences, each from a line of its own, in a frame with a title.
 
     On a terminal the frame is red (unless NO_COLOR is set) and drawn with lines; elsewhere it is
-    made of the characters that every log can hold.
+    made of the characters that every log can hold. It goes to standard error unless a `console`
+    is given.
     """
-    console = Console(stderr=True, highlight=False)
+    console = console or Console(stderr=True, highlight=False)
     console.print(
         Panel(
             Text("\n".join(sentences)),
@@ -27,5 +28,6 @@ def framed(title: str, *sentences: str) -> None:
             border_style="bold red",
             box=HEAVY if console.is_terminal else ASCII,
             width=min(console.width, _WIDTH),
-        )
+        ),
+        soft_wrap=False,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from collections.abc import Iterator
@@ -101,3 +102,14 @@ def test_libraries_are_quiet(caplog: pytest.LogCaptureFixture) -> None:
     logs.configure(human=False)
     logging.getLogger("nats").error("connection lost")
     assert not caplog.records
+
+
+def test_lines_can_be_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    """With a stream of its own, nothing goes to standard output or standard error."""
+    kept = io.StringIO()
+    logs.configure(human=True, to=kept)
+    structlog.get_logger().info("peers applied", importing="west")
+
+    assert "peers applied" in kept.getvalue()
+    assert "\x1b" not in kept.getvalue()
+    assert capsys.readouterr() == ("", "")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from rich.console import Console
 
 from heliograph.cli.framed import framed
 
@@ -34,3 +37,13 @@ def test_on_a_terminal_it_is_drawn(
     drawn = capsys.readouterr().err
     assert "┏━" in drawn
     assert "31m" not in drawn
+
+
+def test_it_goes_where_it_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """On a console that lets long lines be, it is wrapped all the same."""
+    given = io.StringIO()
+    framed("refused", "word " * 60, console=Console(file=given, soft_wrap=True, width=80))
+
+    assert capsys.readouterr() == ("", "")
+    assert len(given.getvalue().splitlines()) > 4
+    assert {len(line) for line in given.getvalue().splitlines()} == {80}
