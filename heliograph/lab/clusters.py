@@ -30,7 +30,7 @@ from heliograph.lab.memory import MemoryCluster, MemoryClusterSettings
 
 Progress = Callable[[str], None]
 
-_NAMES: Final = ("east", "west", "north", "south")
+_NAMES: Final = ("east", "west", "south", "north")
 _MOST: Final = 250
 _RANGES: Final = ipaddress.ip_network("10.96.0.0/11")
 _ADDRESSES_EACH: Final = 2**13
@@ -38,7 +38,7 @@ _ADDRESSES_EACH: Final = 2**13
 
 
 def cluster_names(count: int) -> tuple[str, ...]:
-    """Return so many ids: east, west, north, south, then c5, c6 and so on.
+    """Return so many ids: east, west, south, north, then c5, c6 and so on.
 
     Raises:
         InputError: Too few, or too many.
