@@ -23,7 +23,7 @@ $(VENV)/ready: requirements-dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: setup ## show the main job on two small clusters, in seconds
+demo: setup ## show the main job and peering on three small clusters, in seconds
 	$(BIN)/heliograph demo
 
 controlplane: setup ## build the laboratory's real control planes; minutes the first time

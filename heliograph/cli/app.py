@@ -213,14 +213,13 @@ def demo(
         bool, Parameter(help="Print one JSON object instead of sentences.", negative="")
     ] = False,
 ) -> int:
-    """Show the main job on two small clusters of its own, in seconds.
+    """Show the main job and peering on three small clusters of its own, in seconds.
 
     Example:
         heliograph demo --json
     """
     from heliograph.cli import demo as demo_command  # noqa: PLC0415 - keeps `--help` quick
 
-    logs.configure("error", human=True)
     return program.run(demo_command.demo(real=real, as_json=json))
 
 

@@ -1,19 +1,21 @@
-"""`heliograph demo`: the main job, in seconds, for a person or for a program."""
+"""`heliograph demo`: the main job and peering, in seconds, for a person or for a program."""
 
 from __future__ import annotations
 
+import asyncio
+import io
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 from rich.console import Console
 
-from heliograph.demo.observe import Observer
-from heliograph.demo.play import Outcome, play, stage
-from heliograph.demo.scenario import NAMESPACE, Step
-from heliograph.demo.show import services_table, slices_table
+from heliograph import logs
+from heliograph.cli.framed import framed
+from heliograph.demo.play import CLUSTERS, Outcome, play, stage
+from heliograph.demo.step import Step
 from heliograph.lab.clusters import memory_clusters, real_clusters
-
-_CLUSTERS = 2
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,17 +33,18 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 async def demo(*, real: bool, as_json: bool) -> int:
     """Play all steps; return 0 only if every one was seen."""
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
-    running = real_clusters(_CLUSTERS, console.print) if real else memory_clusters(_CLUSTERS)
-    outcomes = []
-    async with running as clusters, stage(clusters) as staged:
-        where = "real control planes" if real else "in-memory API servers"
-        console.print(f"two clusters, east and west ({where}), joined over a nats-server\n")
-        for number, step in enumerate(staged.scenario.steps(), start=1):
-            console.print(f"[bold]{number}. {step.done}[/bold]")
-            outcome = await play(step, staged.observer)
-            outcomes.append(outcome)
-            _tell(console, step, outcome, staged.observer)
-    report = Report(ok=all(outcome.ok for outcome in outcomes), steps=tuple(outcomes))
+    outcomes: list[Outcome] = []
+    running = real_clusters(CLUSTERS, console.print) if real else memory_clusters(CLUSTERS)
+    with _logs_of_a_failure(outcomes):
+        async with running as clusters, stage(clusters) as staged:
+            where = "real control planes" if real else "in-memory API servers"
+            console.print(f"clusters east and west ({where}), joined over a nats-server\n")
+            for number, step in enumerate(staged.steps, start=1):
+                console.print(f"[bold]{number}. {step.done}[/bold]")
+                outcome = await play(step, staged.observer)
+                outcomes.append(outcome)
+                _tell(console, step, outcome)
+    report = Report(ok=_all_seen(outcomes), steps=tuple(outcomes))
     if as_json:
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
     else:
@@ -49,20 +52,38 @@ async def demo(*, real: bool, as_json: bool) -> int:
     return 0 if report.ok else 1
 
 
-def _tell(console: Console, step: Step, outcome: Outcome, observer: Observer) -> None:
+def _all_seen(outcomes: list[Outcome]) -> bool:
+    return bool(outcomes) and all(outcome.ok for outcome in outcomes)
+
+
+@contextmanager
+def _logs_of_a_failure(outcomes: list[Outcome]) -> Iterator[None]:
+    """Keep the programs' logs back, and print them only if something was not seen."""
+    kept, failed = io.StringIO(), True
+    logs.configure("info", human=True, to=kept)
+    try:
+        yield
+        failed = not _all_seen(outcomes)
+    except asyncio.CancelledError:  # somebody has seen enough
+        failed = False
+        raise
+    finally:
+        if failed:
+            sys.stderr.write(kept.getvalue())
+
+
+def _tell(console: Console, step: Step, outcome: Outcome) -> None:
     if outcome.seconds is None:
         console.print(f"   [red]not seen[/red]: {step.expected}")
     else:
         console.print(f"   seen after {outcome.seconds * 1000:.1f} ms: {step.expected}")
-    service = observer.service(NAMESPACE, step.show)
-    tables = (
-        services_table([service] if service else []),
-        slices_table(observer.slices(NAMESPACE, step.show)),
-    )
-    console.print(f"   $ kubectl --context west get service,endpointslice   # {step.show}")
-    for line in "\n".join(filter(None, tables)).splitlines() or ["No resources found."]:
+    view = step.view()
+    console.print(f"   $ kubectl --context west {view.command}")
+    for line in "\n".join(filter(None, view.tables)).splitlines() or ["No resources found."]:
         console.print(f"     {line}")
-    for refusal in observer.refusals:
-        if refusal.name == step.show:
-            console.print(f"   refused ({refusal.reason}): {refusal.message}")
+    for note in view.notes:
+        console.print(f"   {note}")
+    for refusal in view.refused:
+        title = f"cluster {refusal.exporting} is refused: {refusal.reason}"
+        framed(title, refusal.message, console=console)
     console.print()

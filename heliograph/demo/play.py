@@ -1,29 +1,30 @@
-"""Plays the scenario on two clusters, with the real programs between them."""
+"""Plays the scenario on three clusters, with the real programs between them."""
 
 from __future__ import annotations
 
 import asyncio
-import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 import msgspec
 
 from heliograph.bus import ConnectionSettings, connect
+from heliograph.bus.background import alongside
 from heliograph.contract.names import ClusterId
+from heliograph.demo.cast import Member, members
 from heliograph.demo.observe import Observer
-from heliograph.demo.scenario import Scenario, Step
+from heliograph.demo.scenario import scenario
+from heliograph.demo.step import Step
 from heliograph.errors import HeliographError
-from heliograph.kube.client import KubeClient
-from heliograph.kube.kubeconfig import Kubeconfig
-from heliograph.lab.access import ClusterAccess, write_kubeconfig
+from heliograph.lab.access import ClusterAccess
+from heliograph.lab.clusters import service_cidr
 from heliograph.run.joined import Joined, Programs, embedded_bus, run_joined
 
+CLUSTERS = 3
 _STEP_S = 15.0
 _START_S = 30.0
-_EAST, _WEST = ClusterId("east"), ClusterId("west")
+_NODES_OF_WEST = 2
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +33,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: The step's.
         ok: Whether it was seen.
-        seconds: From just before the change in east to the watch event in west; None if not seen.
+        seconds: From just before the change to the watch event in west; None if not seen.
     """
 
     name: str
@@ -45,38 +46,58 @@ class NotStarted(HeliographError):
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
-    """Two joined clusters, ready for the scenario.
+    """Two joined clusters and a third one, ready for the scenario.
 
     Attributes:
-        scenario: The steps.
+        steps: What is to be played.
         observer: What is seen in west.
     """
 
-    scenario: Scenario
+    steps: tuple[Step, ...]
     observer: Observer
+
+
+class Running:
+    """The programs of the clusters that were joined."""
+
+    def __init__(self, tasks: asyncio.TaskGroup, url: str) -> None:
+        self._tasks, self._url = tasks, url
+        self._running: list[asyncio.Task[None]] = []
+
+    def join(self, *joining: Member) -> asyncio.Future[Mapping[ClusterId, Programs]]:
+        """Start the programs of clusters; return what is told of them once they are connected."""
+        started: asyncio.Future[Mapping[ClusterId, Programs]] = asyncio.Future()
+        joined = Joined(
+            clusters={member.name: member.access for member in joining},
+            buses=dict.fromkeys((member.name for member in joining), self._url),
+        )
+        self._running.append(self._tasks.create_task(run_joined(joined, started.set_result)))
+        return started
+
+    def stop(self) -> None:
+        """Stop all programs."""
+        for task in self._running:
+            task.cancel()
 
 
 @asynccontextmanager
 async def stage(clusters: tuple[ClusterAccess, ...]) -> AsyncIterator[Stage]:
-    """Join two clusters, and watch the second one."""
+    """Join the first two of three clusters, and watch the second one."""
     async with AsyncExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="heliograph-demo-"))
-        path = Path(folder) / "kubeconfig"
-        write_kubeconfig(path, clusters)
-        access = {
-            name: Kubeconfig(path=path, context=given.name)
-            for name, given in zip((_EAST, _WEST), clusters, strict=True)
-        }
+        east, west, south = (await stack.enter_async_context(members(clusters))).values()
+        await west.kilo.add(*west.nodes[:_NODES_OF_WEST])
         url = await stack.enter_async_context(embedded_bus())
-        people = [
-            await stack.enter_async_context(KubeClient(name, access[name], field_manager="kubectl"))
-            for name in (_EAST, _WEST)
-        ]
         settings = ConnectionSettings(urls=(url,), name="demo")
-        observer = Observer(_WEST, people[1], await stack.enter_async_context(connect(settings)))
-        joined = Joined(clusters=access, buses=dict.fromkeys(access, url))
-        async with _running(joined, observer):
-            yield Stage(scenario=Scenario(people[0], people[1], observer), observer=observer)
+        observer = Observer(
+            west.name,
+            west.people,
+            await stack.enter_async_context(connect(settings)),
+            watched_cidr=service_cidr(0),
+        )
+        await stack.enter_async_context(alongside(observer.follow()))
+        running = await stack.enter_async_context(_running(url, east, west))
+        steps = scenario((east, west, south), observer, lambda: running.join(south))
+        yield Stage(steps=steps, observer=observer)
 
 
 async def play(step: Step, observer: Observer) -> Outcome:
@@ -90,20 +111,15 @@ async def play(step: Step, observer: Observer) -> Outcome:
 
 
 @asynccontextmanager
-async def _running(joined: Joined, observer: Observer) -> AsyncIterator[None]:
-    """Run the programs and the observer beside the body, once all are ready."""
-    started: asyncio.Future[Mapping[ClusterId, Programs]] = asyncio.Future()
+async def _running(url: str, *joining: Member) -> AsyncIterator[Running]:
+    """Run programs beside the body, once all are ready; others may join."""
     async with asyncio.TaskGroup() as tasks:
-        running = [
-            tasks.create_task(run_joined(joined, started.set_result)),
-            tasks.create_task(observer.follow()),
-        ]
+        running = Running(tasks, url)
         try:
-            await _ready(started)
-            yield
+            await _ready(running.join(*joining))
+            yield running
         finally:
-            for task in running:
-                task.cancel()
+            running.stop()
 
 
 async def _ready(started: asyncio.Future[Mapping[ClusterId, Programs]]) -> None:

@@ -1,176 +1,35 @@
-"""The steps of the demo: what is done in east, and what is seen in west after it."""
+"""The steps of the demo, in order: what is done in east and south, and what is seen in west."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
-import msgspec
-
+from heliograph.demo.cast import Member
 from heliograph.demo.observe import Observer
-from heliograph.kube.client import KubeClient
-from heliograph.kube.objects import (
-    ENDPOINT_SLICES,
-    SERVICES,
-    Endpoint,
-    EndpointConditions,
-    EndpointSlice,
-    ObjectMeta,
-    Port,
-    Service,
-    ServiceSpec,
-)
-from heliograph.marks import EXPORT_LABEL, MANAGED_BY_LABEL, SERVICE_NAME_LABEL, is_ours
-
-NAMESPACE = "default"
-NAME = "important-service"
-FOREIGN = "payments"
-_BACKEND = "10.244.1.17"
+from heliograph.demo.overlap import Overlap
+from heliograph.demo.peering import Peering
+from heliograph.demo.services import MainJob
+from heliograph.demo.step import Step
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is done, and what must be seen of it.
+def scenario(
+    cast: tuple[Member, Member, Member], observer: Observer, join_south: Callable[[], object]
+) -> tuple[Step, ...]:
+    """Return all steps.
 
-    Attributes:
-        name: For programs.
-        done: What is done, for people.
-        expected: What should be seen, for people.
-        do: Does it.
-        seen: Whether it is seen.
-        show: Name of the Service to show afterwards.
+    Args:
+        cast: East, west and south; the programs of the first two are running.
+        observer: What is seen in west.
+        join_south: Starts south's programs.
     """
-
-    name: str
-    done: str
-    expected: str
-    do: Callable[[], Awaitable[None]]
-    seen: Callable[[], bool]
-    show: str = NAME
-
-
-class Scenario:
-    """The main job between two clusters; `east` is written, `west` observed."""
-
-    def __init__(self, east: KubeClient, west: KubeClient, observer: Observer) -> None:
-        self._east, self._west, self._observer = east, west, observer
-        self._cluster_ip = ""
-        self._foreign_version = ""
-
-    def steps(self) -> tuple[Step, ...]:
-        """Return the steps, in order."""
-        return (
-            Step(
-                name="export",
-                done=f"{NAME} is created in east, with a ready backend and the export label",
-                expected="a mirror appears in west; its EndpointSlice holds east's ClusterIP",
-                do=self._export,
-                seen=lambda: self._mirrored(port=80, ready=True),
-            ),
-            Step(
-                name="change-port",
-                done="its port changes from 80 to 8080",
-                expected="the mirror and its EndpointSlice follow",
-                do=self._change_port,
-                seen=lambda: self._mirrored(port=8080, ready=True),
-            ),
-            Step(
-                name="lose-last-backend",
-                done="its last ready backend goes",
-                expected="the address in west turns not ready, so that nobody is sent there",
-                do=lambda: self._set_ready(ready=False),
-                seen=lambda: self._mirrored(port=8080, ready=False),
-            ),
-            Step(
-                name="regain-backend",
-                done="a backend is ready again",
-                expected="the address in west turns ready",
-                do=lambda: self._set_ready(ready=True),
-                seen=lambda: self._mirrored(port=8080, ready=True),
-            ),
-            Step(
-                name="leave-foreign-alone",
-                done=f"{FOREIGN} is exported from east, but in west somebody else owns that name",
-                expected="west's own Service stays as it is, and the refusal is on the bus",
-                do=self._export_over_foreign,
-                seen=self._refused,
-                show=FOREIGN,
-            ),
-            Step(
-                name="withdraw",
-                done=f"the export label is taken off {NAME}",
-                expected="mirror and EndpointSlice are gone from west",
-                do=self._withdraw,
-                seen=self._gone,
-            ),
-        )
-
-    async def _export(self) -> None:
-        await self._east.create(ENDPOINT_SLICES, _backends(NAME, ready=True))
-        service = await self._east.create(SERVICES, _service(NAME, labels={EXPORT_LABEL: "true"}))
-        self._cluster_ip = service.spec.cluster_ip
-
-    async def _change_port(self) -> None:
-        patch = {"spec": {"ports": [{"name": "http", "port": 8080, "targetPort": 8080}]}}
-        await self._east.merge_patch(SERVICES, NAMESPACE, NAME, patch)
-
-    async def _set_ready(self, *, ready: bool) -> None:
-        endpoint = {"addresses": [_BACKEND], "conditions": {"ready": ready, "serving": ready}}
-        patch = {"endpoints": [endpoint]}
-        await self._east.merge_patch(ENDPOINT_SLICES, NAMESPACE, f"{NAME}-1", patch)
-
-    async def _export_over_foreign(self) -> None:
-        foreign = _service(FOREIGN, labels={MANAGED_BY_LABEL: "Helm"})
-        created = await self._west.create(SERVICES, foreign)
-        self._foreign_version = created.metadata.resource_version
-        await self._east.create(SERVICES, _service(FOREIGN, labels={EXPORT_LABEL: "true"}))
-
-    async def _withdraw(self) -> None:
-        patch = {"metadata": {"labels": {EXPORT_LABEL: None}}}
-        await self._east.merge_patch(SERVICES, NAMESPACE, NAME, patch)
-
-    def _mirrored(self, *, port: int, ready: bool) -> bool:
-        service = self._observer.service(NAMESPACE, NAME)
-        slices = self._observer.slices(NAMESPACE, NAME)
-        if service is None or not is_ours(service) or len(slices) != 1:
-            return False
-        endpoints, ports = slices[0].endpoints or (), slices[0].ports or ()
-        return (
-            [p.port for p in service.spec.ports] == [port] == [p.port for p in ports]
-            and [e.addresses for e in endpoints] == [(self._cluster_ip,)]
-            and [e.conditions.ready for e in endpoints] == [ready]
-        )
-
-    def _refused(self) -> bool:
-        service = self._observer.service(NAMESPACE, FOREIGN)
-        return (
-            service is not None
-            and service.metadata.resource_version == self._foreign_version
-            and not self._observer.slices(NAMESPACE, FOREIGN)
-            and any(r.name == FOREIGN for r in self._observer.refusals)
-        )
-
-    def _gone(self) -> bool:
-        mirror = self._observer.service(NAMESPACE, NAME)
-        return mirror is None and not self._observer.slices(NAMESPACE, NAME)
-
-
-def _service(name: str, *, labels: dict[str, str]) -> Service:
-    return Service(
-        metadata=ObjectMeta(name=name, namespace=NAMESPACE, labels=labels),
-        spec=ServiceSpec(ports=(Port(name="http", port=80),)),
-    )
-
-
-def _backends(service: str, *, ready: bool) -> EndpointSlice:
-    """Return what Kubernetes' own controller writes for a Service with one pod."""
-    return EndpointSlice(
-        metadata=ObjectMeta(
-            name=f"{service}-1", namespace=NAMESPACE, labels={SERVICE_NAME_LABEL: service}
-        ),
-        address_type="IPv4",
-        endpoints=(
-            Endpoint(
-                addresses=(_BACKEND,), conditions=EndpointConditions(ready=ready, serving=ready)
-            ),
-        ),
-        ports=(Port(name="http", port=8080),),
+    east, west, south = cast
+    peering = Peering(east, observer)
+    job = MainJob(east.people, west.people, observer)
+    overlap = Overlap(south, east.nodes[-1].pod_cidr, observer, join_south)
+    return (
+        *peering.steps(),
+        *job.steps(),
+        overlap.refusing(),
+        overlap.going_on(job, peering),
+        job.last(),
     )

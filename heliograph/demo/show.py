@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
-from heliograph.kube.objects import EndpointSlice, Service
+from heliograph.kilo.peer import Peer
+from heliograph.kube.objects import EndpointSlice, Event, Service
+
+_KEY_SHOWN: Final = 8
+_NOTE_SHOWN: Final = 60
 
 
 def services_table(services: Iterable[Service]) -> str:
@@ -34,6 +39,41 @@ def slices_table(slices: Iterable[EndpointSlice]) -> str:
         for s in slices
     ]
     return _table(("NAME", "ADDRESSTYPE", "PORTS", "ENDPOINTS", "READY"), rows)
+
+
+def peers_table(peers: Iterable[Peer]) -> str:
+    """Return NAME, ALLOWED IPS, ENDPOINT, KEY of Peers; keys are shortened."""
+    rows = [
+        (
+            peer.metadata.name,
+            ",".join(peer.spec.allowed_ips),
+            _endpoint(peer),
+            f"{peer.spec.public_key[:_KEY_SHOWN]}...",
+        )
+        for peer in peers
+    ]
+    return _table(("NAME", "ALLOWED IPS", "ENDPOINT", "KEY"), rows)
+
+
+def events_table(events: Iterable[Event]) -> str:
+    """Return TYPE, REASON, OBJECT, MESSAGE of Events; messages are shortened."""
+    rows = [
+        (
+            event.type,
+            event.reason,
+            f"{event.regarding.kind.lower()}/{event.regarding.name}",
+            f"{event.note[:_NOTE_SHOWN]}...",
+        )
+        for event in events
+    ]
+    return _table(("TYPE", "REASON", "OBJECT", "MESSAGE"), rows)
+
+
+def _endpoint(peer: Peer) -> str:
+    endpoint = peer.spec.endpoint
+    if endpoint is None:
+        return "<none>"
+    return f"{endpoint.dns_or_ip.dns or endpoint.dns_or_ip.ip}:{endpoint.port}"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -115,8 +116,15 @@ def test_the_demo_speaks_json(tmp_path: Path) -> None:
     report = json.loads(done.stdout)
     assert done.returncode == 0
     assert report["ok"] is True
-    assert [set(step) for step in report["steps"]] == [{"name", "ok", "seconds"}] * 6
+    assert [set(step) for step in report["steps"]] == [{"name", "ok", "seconds"}] * 12
+    assert [step["name"] for step in report["steps"]][:4] == [
+        *("peer", "node-joins", "node-falls-silent", "node-leaves")
+    ]
     assert all(step["ok"] and 0 < step["seconds"] < 15 for step in report["steps"])
+    told = done.stderr.decode()
+    assert "+- cluster south is refused: RangeOverlap -" in told
+    assert re.search(r"was held by (\S+), then (\1 \+ \S+|\S+ \+ \1), then (?!\1)\S+\n", told)
+    assert "[error" not in told  # logs are for when something was not seen
 
 
 @pytest.mark.real
