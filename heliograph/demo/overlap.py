@@ -12,7 +12,7 @@ from heliograph.contract.messages import RefusalStated
 from heliograph.demo.cast import Member
 from heliograph.demo.observe import Observer
 from heliograph.demo.peering import Peering
-from heliograph.demo.services import NAME, MainJob, a_service
+from heliograph.demo.services import NAME, NAMESPACE, MainJob, a_service
 from heliograph.demo.show import events_table
 from heliograph.demo.step import Step, View
 from heliograph.kube.objects import SERVICES, Event
@@ -43,9 +43,10 @@ class Overlap:
         """Return the step in which south joins."""
         return Step(
             name="refuse-overlap",
-            done=f"a third cluster, south, joins; its pods have {self._pod_cidr}, as pods of east",
+            done=f"a third cluster, south, joins and exports {OF_SOUTH}; its pods have "
+            f"{self._pod_cidr}, and so have east's",
             expected="west refuses south, with the reason on the bus and as a Kubernetes Event; "
-            "no node of south is a Peer",
+            "no node of south is a Peer, and its Service has no mirror",
             do=self._join,
             seen=lambda: self._refused() and self._out(),
             view=self._view,
@@ -79,7 +80,9 @@ class Overlap:
 
     def _out(self) -> bool:
         """Tell whether nothing of south is in west."""
-        return not self._observer.peers(self._south.name)
+        seen = self._observer
+        mirrored = seen.service(NAMESPACE, OF_SOUTH) or seen.slices(NAMESPACE, OF_SOUTH)
+        return not (seen.peers(self._south.name) or mirrored)
 
     def _stated(self) -> tuple[RefusalStated, ...]:
         """Return the refusal of the whole cluster, as it was stated last."""
