@@ -76,6 +76,10 @@ class Forbidden(ApiStatus, TerminalError):
     """403: the credentials lack the right."""
 
 
+class Denied(Forbidden):
+    """403 by an admission policy or webhook: it is about the object, and no right is missing."""
+
+
 class NamespaceTerminating(ApiStatus, RetryableError):
     """403 on create: the namespace is being deleted; wait for it to be gone."""
 
@@ -123,12 +127,19 @@ def api_error(request: str, status: Status, *, retry_after_s: float = 0) -> ApiS
         return AlreadyExists(request, status)
     if status.code == 403 and _is_terminating(status):  # noqa: PLR2004 - HTTP's own
         return NamespaceTerminating(request, status)
+    if status.code == 403 and _is_denied(status):  # noqa: PLR2004 - HTTP's own
+        return Denied(request, status)
     if (known := _BY_CODE.get(status.code)) is not None:
         return known(request, status)
     if status.code in _CLIENT_ERRORS and status.code not in _LATER:
         return Invalid(request, status)
     asked = status.details.retry_after_seconds if status.details else 0
     return Busy(request, status, retry_after_s=retry_after_s or asked)
+
+
+def _is_denied(status: Status) -> bool:
+    """Tell whether admission refused, by its words: nothing else of the answer says so."""
+    return " denied request" in status.message or " denied the request" in status.message
 
 
 def _is_terminating(status: Status) -> bool:

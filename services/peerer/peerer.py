@@ -19,7 +19,7 @@ from heliograph.imports.consume import Cause, Discovery, ImportBus, Importer, To
 from heliograph.imports.waiting import Waiting
 from heliograph.kilo.peer import PEERS, Peer
 from heliograph.kube.client import KubeClient
-from heliograph.kube.errors import Busy, Forbidden, Invalid, Unauthorized
+from heliograph.kube.errors import Busy, Denied, Forbidden, Invalid, Unauthorized
 from heliograph.kube.watch import Listed, ListWatch, Upserted, WatchEvent
 from heliograph.membership.admissions import Admissions, own_declaration
 from heliograph.membership.configmap import follow
@@ -42,6 +42,9 @@ _PASSES: Final = 8
 _WORKERS: Final = 4
 _LOOK_AGAIN_S: Final = 5.0
 _MISSING_RIGHT_S: Final = 30.0
+_REJECTED_S = 60.0
+"""How often to try again what an API server did not take: people may have mended its policy."""
+
 _LOOK_S: Final = 0.5
 
 NodeKey = tuple[ClusterId, str]
@@ -149,6 +152,7 @@ class Peerer:
                 await self._listed.wait()
                 await self._admissions.known.wait()
                 self._look_at(self._picture.exporting())
+                tasks.create_task(self._try_rejected_again())
                 for _ in range(_WORKERS):
                     tasks.create_task(self._work())
                 await self.caught_up()
@@ -273,6 +277,11 @@ class Peerer:
             if exporting not in {self._importing, EVERYBODY}:
                 self._queue.add(exporting, Urgency.CHANGE)
 
+    async def _try_rejected_again(self) -> None:
+        while True:
+            await asyncio.sleep(_REJECTED_S)
+            self._look_at(self._picture.forget_rejections())
+
     async def _work(self) -> None:
         """Bring one cluster's Peers after another to what they should be; for ever."""
         while True:
@@ -343,7 +352,7 @@ class Peerer:
     def _judge(self, exporting: ClusterId, failure: Failure) -> None:
         """Take that an operation failed; raise what only waiting mends."""
         operation, error = failure.operation, failure.error
-        if isinstance(error, Invalid) and not isinstance(operation, DeletePeer):
+        if isinstance(error, Invalid | Denied) and not isinstance(operation, DeletePeer):
             self._picture.reject(exporting, operation.peer, str(error))
         elif not isinstance(error, STALE):
             raise error

@@ -115,6 +115,12 @@ class Picture:
                 found = _Rejection(spec=one.spec, refusal=refusal)
                 self._rejected.setdefault(exporting, {})[segment] = found
 
+    def forget_rejections(self) -> set[ClusterId]:
+        """Let everything be tried again that was not taken; return whose Peers these are."""
+        concerned = set(self._rejected)
+        self._rejected.clear()
+        return concerned
+
     def _still_rejected(self, desired: DesiredPeers) -> dict[str, _Rejection]:
         """Return what was rejected and is still to be as it was; forget the rest."""
         known = self._rejected.pop(desired.exporting, {})

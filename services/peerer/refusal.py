@@ -99,5 +99,5 @@ def rejected(where: Where, peer: str, answer: str) -> Refusal:
         reason="Rejected",
         message=f"Peer {peer} for node {where.node} of cluster {where.exporting} is not set in "
         f"cluster {where.importing}: its API server does not take it ({answer}). It is tried again "
-        f"when the node changes.",
+        f"when the node changes, and once a minute.",
     )

@@ -11,6 +11,7 @@ from heliograph.kube.errors import (
     ApiUnreachable,
     Busy,
     Conflict,
+    Denied,
     Forbidden,
     Gone,
     Invalid,
@@ -23,6 +24,8 @@ from heliograph.kube.errors import (
     api_error,
 )
 
+POLICY = "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no"
+WEBHOOK = 'admission webhook "w" denied the request: no'
 TERMINATING = StatusDetails(causes=(StatusCause(reason="NamespaceTerminating"),))
 OTHER_CAUSE = StatusDetails(causes=(StatusCause(),))
 ANSWERS: dict[str, tuple[Status, type[ApiStatus], bool]] = {
@@ -31,6 +34,8 @@ ANSWERS: dict[str, tuple[Status, type[ApiStatus], bool]] = {
     "who are you?":               (Status(code=401),                          Unauthorized,  False),
     "forbidden":                  (Status(code=403),                          Forbidden,     False),
     "forbidden for other causes": (Status(code=403, details=OTHER_CAUSE),     Forbidden,     False),
+    "denied by a policy":         (Status(code=403, message=POLICY),          Denied,        False),
+    "denied by a webhook":        (Status(code=403, message=WEBHOOK),         Denied,        False),
     "namespace terminating": (Status(code=403, details=TERMINATING), NamespaceTerminating,    True),
     "not found":                  (Status(code=404),                          NotFound,      False),
     "method not allowed":         (Status(code=405),                          Invalid,       False),

@@ -46,19 +46,30 @@ class ApiProxy:
         self._behind = behind
         self._refusal: web.Response | Callable[[], web.Response] | None = None
         self._refused: Container[str] = ()
+        self._about = b""
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._watches: dict[asyncio.Task[object], bool] = {}  # whether it may speak
         self._session: aiohttp.ClientSession | None = None
 
     def refuse(
-        self, status: int, *, verbs: Container[str] | None = None, retry_after_s: int = 0
+        self,
+        status: int,
+        *,
+        verbs: Container[str] | None = None,
+        retry_after_s: int = 0,
+        about: str = "",
+        message: str = "by a test",
     ) -> None:
-        """Answer requests of these verbs (all, if none is named) with an error, till `heal`."""
+        """Answer requests of these verbs (all, if none is named) with an error, till `heal`.
+
+        With `about`, only those whose path or body has that text.
+        """
         headers = {"Retry-After": str(retry_after_s)} if retry_after_s else {}
-        body = {"kind": "Status", "code": status, "reason": "Test", "message": "by a test"}
+        body = {"kind": "Status", "code": status, "reason": "Test", "message": message}
         self._refusal = lambda: web.json_response(body, status=status, headers=headers)
         self._refused = _Everything() if verbs is None else verbs
+        self._about = about.encode()
 
     def heal(self) -> None:
         """Pass everything on again."""
@@ -101,12 +112,13 @@ class ApiProxy:
     async def _answer(
         self, request: web.Request, verb: str, plural: str, at_s: float
     ) -> web.StreamResponse:
-        if self._refusal is not None and verb in self._refused:
+        body = await request.read()
+        concerned = self._about in request.path.encode() + body
+        if self._refusal is not None and verb in self._refused and concerned:
             return self._refusal()
         assert self._session is not None
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _ONE_HOP}
         url = f"{self._behind.server}{request.rel_url}"
-        body = await request.read()
         async with self._session.request(request.method, url, headers=headers, data=body) as found:
             kept = {k: v for k, v in found.headers.items() if k.lower() not in _ONE_HOP}
             if verb != "watch" or found.status >= 400:
