@@ -62,6 +62,7 @@ class NodeTable:
         self._grace_s, self._granularity = grace_s, granularity
         self._read: dict[str, _Read] = {}
         self._known: dict[str, _Known] = {}
+        self._heard: dict[str, tuple[int, float]] = {}
         self._speechless: set[str] = set()
         self._earliest_s = math.inf
         self._pod_cidrs, self._tunnel_cidrs = CountedRanges(), CountedRanges()
@@ -113,13 +114,13 @@ class NodeTable:
 
     def put(self, node: Node, *, now_s: float) -> set[str]:
         """Take a new or changed node; a heartbeat that changes nothing concerns no name."""
-        name, seen_s = node.metadata.name, heartbeat_s(node)
+        name, said_s = node.metadata.name, heartbeat_s(node)
         before, facts = self.announced(name), self._facts(node)
-        if facts is None or seen_s is None:
+        if facts is None or said_s is None:
             self._fall_speechless(name)
         else:
             self._speechless.discard(name)
-            self._hear(name, facts, seen_s=min(seen_s, now_s), now_s=now_s)
+            self._hear(name, facts, seen_s=self._seen_s(name, said_s, now_s), now_s=now_s)
         return {name} if self.announced(name) != before else set()
 
     def remember(self, name: str, announced: NodeAnnounced, *, now_s: float) -> None:
@@ -140,6 +141,7 @@ class NodeTable:
         read = self._read.pop(name, None)
         if read is not None:
             self._pod_cidrs.replace(read.pod_cidrs, ())
+        self._heard.pop(name, None)
         self._speechless.discard(name)
         self._set(name, None)
         return {name}
@@ -174,8 +176,15 @@ class NodeTable:
             return announced
         return msgspec.structs.replace(announced, granularity=self._granularity)
 
+    def _seen_s(self, name: str, said_s: int, now_s: float) -> float:
+        """Return when a heartbeat was: by a clock ahead of ours, when it was heard first."""
+        heard = self._heard.get(name)
+        if heard is None or heard[0] != said_s:
+            heard = self._heard[name] = said_s, min(said_s, now_s)
+        return heard[1]
+
     def _hear(self, name: str, facts: NodeAnnounced, *, seen_s: float, now_s: float) -> None:
-        """Take a heartbeat; a clock ahead of ours counts as fresh."""
+        """Take a heartbeat, which may be an old one that is seen again."""
         fresh_until_s = seen_s + FRESH_S
         until_s = fresh_until_s + self._grace_s
         if fresh_until_s > now_s:

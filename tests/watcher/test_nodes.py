@@ -234,6 +234,17 @@ def test_a_node_that_is_heard_again_is_ready_again() -> None:
     assert nodes.announced("n1") == USUAL
 
 
+def test_a_clock_ahead_of_ours_revives_nobody() -> None:
+    """A heartbeat from the future is heard once, however often the Node changes after that."""
+    ahead = kilo_node(seen_s=NOW_S + 3600)
+    nodes = table(ahead)
+    assert nodes.expire(now_s=NOW_S + FRESH_S) == {"n1"}
+    assert nodes.put(ahead, now_s=NOW_S + FRESH_S + 1) == set()
+    assert nodes.expire(now_s=NOW_S + FRESH_S + GRACE_S) == {"n1"}
+    assert nodes.put(ahead, now_s=NOW_S + 300) == set()
+    assert nodes.put(kilo_node(seen_s=NOW_S + 3630), now_s=NOW_S + 330) == {"n1"}
+
+
 def test_a_node_that_is_long_silent_is_not_announced() -> None:
     """At the start, an old heartbeat is as good as none."""
     assert table(kilo_node(seen_s=NOW_S - FRESH_S - GRACE_S)).names() == ()
