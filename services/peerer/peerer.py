@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
-import msgspec
 import structlog
 
 from heliograph.admission.declaration import Decision
@@ -30,11 +29,13 @@ from services.peerer.apply import STALE, Applier, Failure
 from services.peerer.operations import DeletePeer, Operation, Plan
 from services.peerer.own import EVERYBODY
 from services.peerer.own_nodes import read_own_nodes
+from services.peerer.patience import PATIENCE_S
 from services.peerer.picture import Picture
 from services.peerer.refusal import Refusal
 from services.peerer.refusals import RefusalBoard
 from services.peerer.settings import PeererSettings
 from services.peerer.table import CLUSTER_ITSELF, NodeTable
+from services.peerer.telling import NodeKey, Telling
 
 _PASSES: Final = 8
 """How often one cluster's Peers are planned anew at once: a handover takes three passes."""
@@ -47,7 +48,6 @@ _REJECTED_S = 60.0
 
 _LOOK_S: Final = 0.5
 
-NodeKey = tuple[ClusterId, str]
 _log = structlog.get_logger()
 
 
@@ -96,6 +96,7 @@ class Peerer:
             metrics=metrics,
             regarding=settings.namespace,
         )
+        self._telling = Telling(self._refusals, self._waiting)
         self._admissions = Admissions(
             client, settings.namespace, self._importing, changed=self._on_decision
         )
@@ -277,6 +278,9 @@ class Peerer:
             if exporting not in {self._importing, EVERYBODY}:
                 self._queue.add(exporting, Urgency.CHANGE)
 
+    def _look_at_later(self, exporting: ClusterId) -> None:
+        asyncio.get_running_loop().call_later(PATIENCE_S, self._look_at, {exporting})
+
     async def _try_rejected_again(self) -> None:
         while True:
             await asyncio.sleep(_REJECTED_S)
@@ -315,8 +319,8 @@ class Peerer:
             phase = plan.additions or plan.handovers or plan.deletions
             if not phase or self.absent:
                 self._awaited[exporting] = plan.awaited
-                self._refusals.put(exporting, plan.refusals)
-                await self._settle(exporting, plan.refusals)
+                if await self._telling.state(exporting, plan.refusals):
+                    self._look_at_later(exporting)
                 return
             failures = await self._apply(exporting, phase)
             self._log(exporting, plan, failures)
@@ -356,19 +360,3 @@ class Peerer:
             self._picture.reject(exporting, operation.peer, str(error))
         elif not isinstance(error, STALE):
             raise error
-
-    async def _settle(self, exporting: ClusterId, refusals: Iterable[Refusal]) -> None:
-        """Tell those who wait that their node is peered with, or why not.
-
-        Why a whole cluster is refused is told once, and not for each of its nodes.
-        """
-        standing = tuple(
-            msgspec.structs.replace(refusal, reason="", message="")
-            if refusal.kind == "cluster"
-            else refusal
-            for refusal in refusals
-        )
-        for key in self._waiting.keys():  # noqa: SIM118 - no mapping
-            if key[0] == exporting:
-                about = (r for r in standing if r.kind == "cluster" or r.name == key[1])
-                await self._waiting.settle(key, about)

@@ -175,6 +175,7 @@ class JoinedClusters:
     Attributes:
         clusters: By name.
         shared: Whether all have one bus, though perhaps by different ways.
+        watching: Settings of watchers that start from now on.
         imported: What reflectors that start from now on see of a bus to import from.
     """
 
@@ -185,6 +186,7 @@ class JoinedClusters:
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
         self.clusters: dict[str, Cluster] = {}
         self.shared = len(set(urls.values())) == 1
+        self.watching: dict[str, Any] = {}
         self.imported: Callable[[Connection], Connection] = lambda connection: connection
 
     def __getitem__(self, name: str) -> Cluster:
@@ -264,10 +266,9 @@ class JoinedClusters:
 
     async def _watch(self, name: str) -> None:
         cluster = self.clusters[name]
+        usual = {"pod_cidrs": (f"10.{42 + cluster.number}.0.0/16",)}
         settings = WatcherSettings(
-            cluster=name,
-            lease_period_s=_LEASE_PERIOD_S,
-            pod_cidrs=(f"10.{42 + cluster.number}.0.0/16",),
+            cluster=name, lease_period_s=_LEASE_PERIOD_S, **usual | self.watching
         )
         async with self.client(name, "heliograph") as client, self.bus(name) as home:
             cluster.watcher = Watcher(
