@@ -36,6 +36,12 @@ _RANGES: Final = ipaddress.ip_network("10.96.0.0/11")
 _ADDRESSES_EACH: Final = 2**13
 """Nothing is ever sent there: cluster IPs exist inside a cluster only, and these have no nodes."""
 
+_YOUNG_KIND_S: Final = 2.0
+"""A real API server delays creations of a kind by so long, for as long after the kind is new.
+
+Source: apiextensions-apiserver, pkg/apiserver/customresource_handler.go.
+"""
+
 
 def cluster_names(count: int) -> tuple[str, ...]:
     """Return so many ids: east, west, south, north, then c5, c6 and so on.
@@ -101,6 +107,7 @@ async def _install(accesses: tuple[ClusterAccess, ...], kubeconfig: Path) -> Non
             for access in accesses
         ]
         await asyncio.gather(*map(install_peer_crd, clients))
+    await asyncio.sleep(_YOUNG_KIND_S)  # or else the first Peers seem slow
 
 
 @asynccontextmanager
