@@ -147,6 +147,20 @@ async def join(
         create_namespaces: A setting of the reflectors.
         by: How the programs reach some of them, if not as the test does.
     """
+    async with prepared(accesses, *names, by=by) as (clusters, plain):
+        joined = msgspec.structs.replace(plain, create_namespaces=create_namespaces)
+        async with running(joined) as programs:
+            (url,) = set(joined.buses.values())
+            yield JoinedClusters(clusters=clusters, programs=programs, url=url)
+
+
+@asynccontextmanager
+async def prepared(
+    accesses: Mapping[str, ClusterAccess],
+    *names: str,
+    by: Mapping[str, ClusterAccess] | None = None,
+) -> AsyncIterator[tuple[Mapping[str, Cluster], Joined]]:
+    """Prepare clusters as `join` does; what is given with them is run as often as one likes."""
     namespace = f"test-{secrets.token_hex(4)}"
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -164,14 +178,8 @@ async def join(
             clusters[str(name)] = Cluster(await stack.enter_async_context(client), namespace)
         for cluster in clusters.values():
             await add_namespace(cluster)
-        joined = Joined(
-            clusters=programs_access,
-            buses=dict.fromkeys(access, url),
-            create_namespaces=create_namespaces,
-        )
         try:
-            async with running(joined) as programs:
-                yield JoinedClusters(clusters=clusters, programs=programs, url=url)
+            yield clusters, Joined(clusters=programs_access, buses=dict.fromkeys(access, url))
         finally:
             for cluster in clusters.values():
                 await cluster.clear()
