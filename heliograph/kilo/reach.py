@@ -89,6 +89,14 @@ def private_cidr_of(node: NodeAnnounced) -> str | None:
 
 
 @lru_cache(maxsize=_NODES_KEPT)
+def endpoint_cidr_of(node: NodeAnnounced) -> str | None:
+    """Return the address of a node's endpoint as /32 or /128; None if it is not known."""
+    reach = reach_of(node)
+    place = (reach.place or reach.resolved) if reach else None
+    return place.cidr if place else None
+
+
+@lru_cache(maxsize=_NODES_KEPT)
 def _host_cidr_of(text: str) -> str | None:
     address = parse_address(text)
     return host_cidr(address) if address else None

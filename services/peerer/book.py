@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 
 import msgspec
 
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.contract.names import ClusterId
-from heliograph.kilo.reach import private_cidr_of
+from heliograph.kilo.reach import endpoint_cidr_of, private_cidr_of
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -24,12 +25,23 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         keys: By public key.
         addresses: By private IP, as /32 or /128: one address has many spellings.
+        endpoints: By the address of an endpoint, likewise.
+        order: The clusters, those with the better right first.
         contested: Clusters with a node whose key or address another node announces too.
     """
 
     keys: Mapping[str, Holder] = {}
     addresses: Mapping[str, Holder] = {}
+    endpoints: Mapping[str, Holder] = {}
+    order: tuple[ClusterId, ...] = ()
     contested: frozenset[ClusterId] = frozenset()
+
+    def elsewhere(self, cidr: str, cluster: ClusterId) -> Holder | None:
+        """Return the node of a cluster with a better right whose endpoint has an address."""
+        first = self.endpoints.get(cidr)
+        if first is None or first.cluster not in takewhile(cluster.__ne__, self.order):
+            return None
+        return first
 
 
 def make_book(clusters: Iterable[tuple[ClusterId, Mapping[str, NodeAnnounced]]]) -> Book:
@@ -42,8 +54,11 @@ def make_book(clusters: Iterable[tuple[ClusterId, Mapping[str, NodeAnnounced]]])
     """
     keys: dict[str, Holder] = {}
     addresses: dict[str, Holder] = {}
+    endpoints: dict[str, Holder] = {}
+    order: list[ClusterId] = []
     contested: set[ClusterId] = set()
     for cluster, nodes in clusters:
+        order.append(cluster)
         for name in sorted(nodes):
             node, holder = nodes[name], Holder(cluster=cluster, node=name)
             first = keys.setdefault(node.public_key, holder)
@@ -51,4 +66,15 @@ def make_book(clusters: Iterable[tuple[ClusterId, Mapping[str, NodeAnnounced]]])
             there = addresses.setdefault(address, holder) if address else holder
             if first is not holder or there is not holder:
                 contested |= {cluster, first.cluster, there.cluster}
-    return Book(keys=keys, addresses=addresses, contested=frozenset(contested))
+            if (endpoint := endpoint_cidr_of(node)) is not None:
+                endpoints.setdefault(endpoint, holder)
+    for cidr in addresses.keys() & endpoints.keys():
+        both = {addresses[cidr].cluster, endpoints[cidr].cluster}
+        contested |= both if len(both) > 1 else set()
+    return Book(
+        keys=keys,
+        addresses=addresses,
+        endpoints=endpoints,
+        order=tuple(order),
+        contested=frozenset(contested),
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import operator
 from bisect import bisect_right
 from collections.abc import Container, Iterator, Mapping
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -83,9 +84,14 @@ def judge_nodes(neighbour: Neighbour, here: Here, mesh: Mesh) -> dict[str, Refus
 
 
 def own_addresses(here: Here) -> Spans:
-    """Return the private IPs of the importing cluster's nodes: these it reaches by itself."""
-    book = here.book.addresses
-    return spans_of(tuple(c for c, holder in book.items() if holder.cluster == here.cluster))
+    """Return where the importing cluster's nodes are: these it reaches by itself."""
+    return spans_of(tuple(cidr for cidr, _ in _own(here)))
+
+
+def _own(here: Here) -> Iterator[tuple[str, Holder]]:
+    book = here.book
+    known = chain(book.addresses.items(), book.endpoints.items())
+    return ((cidr, holder) for cidr, holder in known if holder.cluster == here.cluster)
 
 
 class _Judging:
@@ -162,11 +168,9 @@ class _Judging:
 
     def _node_inside(self, span: Span) -> str:
         """Return one of the importing cluster's nodes, of those with an address in a range."""
-        own = self._here.cluster
-        addresses = self._here.book.addresses.items()
-        held = ((holder.node, cidr) for cidr, holder in addresses if holder.cluster == own)
-        inside = (node for node, cidr in held if touches((span,), span_of_text(cidr)))
-        return f"{own}'s own node {next(inside)}"
+        held = ((holder.node, span_of_text(cidr)) for cidr, holder in _own(self._here))
+        inside = (node for node, address in held if touches((span,), address))
+        return f"{self._here.cluster}'s own node {next(inside)}"
 
     def _address_faults(self, where: Where, reach: Reach) -> Iterator[Refusal]:
         """Yield what stands against a node's private IP, if it is to be routed at all."""
@@ -183,6 +187,12 @@ class _Judging:
                 "AddressTaken",
                 f"the address {address}, which is in a range of pods, Services or tunnels",
                 "Give the node another address, or set kilo.squat.ai/force-internal-ip.",
+            )
+        if at := self._here.book.elsewhere(cidr, where.exporting):
+            yield where.refuse(
+                "AddressTaken",
+                f"the address {address}, where node {at.node} of cluster {at.cluster} is reached",
+                "Give the node another address, or set kilo.squat.ai/force-internal-ip to none.",
             )
         first = self._here.book.addresses.get(cidr)
         if first is not None and not _is(first, where):

@@ -67,11 +67,16 @@ class Peering(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        """Start with nothing announced."""
+        """Start with two nodes in each cluster, peered with."""
         self.world = PeerWorld(EAST, SOUTH, WEST)
         self.kilo = self.world.kilo
         self.doubled: list[str] = []
         self.kilo.watched = self.look
+        for cluster, granularity in GRANULARITIES.items():
+            for number, name in enumerate("ab", start=1):
+                usual = {"granularity": granularity, "location": name}
+                self.world.announce(cluster, name, node(number, cluster, **usual))
+        self.world.settle()
         self.away: set[ClusterId] = set()
 
     def look(self) -> None:

@@ -223,3 +223,45 @@ def test_who_was_admitted_first_has_the_key_and_the_address() -> None:
     (refusal,) = desire_peers(south, south_second).refusals
     assert (refusal.exporting, refusal.name) == (SOUTH, "n1")
     assert desire_peers(east, south_second).refusals == ()
+
+
+def test_an_endpoint_of_others_is_no_address_of_ones_own() -> None:
+    """Its tunnel would be led into another one; who was admitted first has the address."""
+    south = neighbour({"n1": node(1, SOUTH, endpoint="192.168.7.7:51820")}, SOUTH)
+    east = neighbour({"n1": node(1), "n2": node(2, private_ip="192.168.7.7")})
+    south_first, east_first = here(south, east), here(east, south)
+
+    (refusal,) = desire_peers(east, south_first).refusals
+    assert (refusal.name, refusal.reason) == ("n2", "AddressTaken")
+    assert "the address 192.168.7.7, where node n1 of cluster south is reached" in refusal.message
+    assert desire_peers(east, east_first).refusals == ()
+    assert south_first.book.contested == east_first.book.contested == {EAST, SOUTH}
+
+
+def test_a_node_may_be_reached_at_the_address_of_another_one_of_its_cluster() -> None:
+    """A gateway passes its port on."""
+    known = {"n1": node(1, endpoint="172.16.1.2:51821"), "n2": node(2)}
+    found = desired(known)
+
+    assert refused(found) == {}
+    assert "172.16.1.2/32" in routed(found)["n2"]
+
+
+ENDPOINTS = {
+    "an address": {"private_ip": "192.168.7.7"},
+    "pods": {"pod_cidrs": ("192.168.7.0/24",)},
+}
+
+
+@pytest.mark.parametrize("fields", ENDPOINTS.values(), ids=ENDPOINTS)
+def test_our_own_endpoints_are_reached_without_a_tunnel(fields: dict[str, Any]) -> None:
+    """Our nodes peer with one another at these, so no other cluster has them."""
+    east = neighbour({"n1": node(1, **fields), "n2": node(2)}, pod_cidrs=(
+        "10.1.0.0/16", "192.168.7.0/25", "192.168.7.128/25"))  # fmt: skip
+    east = but(east, declaration=but(east.declaration, service_cidrs=("192.168.7.0/24",)))
+    own = {"n1": node(1, HERE, endpoint="192.168.7.7:51820")}
+    found = desire_peers(east, here(east, own=own))
+
+    assert set(refused(found)) == {"n1"}
+    assert found.shared == ()
+    assert [one.reason for one in found.refusals if one.kind == "cluster"] == ["RangeTaken"]
