@@ -1,10 +1,10 @@
-"""One task beside the body of an `async with`, without an exception group around errors."""
+"""A task beside the body of an `async with`, and what it takes that it can be ended."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any
 
 
@@ -23,3 +23,18 @@ async def alongside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         if len(group.exceptions) > 1:
             raise
         raise group.exceptions[0] from group.exceptions[0].__cause__
+
+
+@contextlib.contextmanager
+def cancellable() -> Iterator[None]:
+    """Raise the cancellation that came during the body, if the body has swallowed it.
+
+    nats-py does so in several places; whoever waits for the task would wait for ever.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    try:
+        yield
+    finally:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError

@@ -20,6 +20,7 @@ from nats.aio.subscription import Subscription as NativeSubscription
 from typing_extensions import override
 
 from heliograph.bus import credentials
+from heliograph.bus.background import cancellable
 from heliograph.bus.diagnosis import diagnose
 from heliograph.bus.errors import Disconnected, InvalidPublication
 from heliograph.bus.headers import parse
@@ -57,7 +58,8 @@ class SupervisedClient(Client):
     async def dial(self, url: str) -> None:
         """Connect, or raise `BusUnreachable` (`InputError` for files that cannot be used)."""
         try:
-            await self._connect_once(url)
+            with cancellable():
+                await self._connect_once(url)
         except (OSError, nats.errors.Error, ValueError) as error:
             raise diagnose(error, shown(url), accepted=bool(self._transport)) from error
         finally:
@@ -134,7 +136,7 @@ class SupervisedClient(Client):
     async def shut(self) -> None:
         """Close within a bound, whatever state the peer is in."""
         try:
-            with contextlib.suppress(OSError, nats.errors.Error):
+            with cancellable(), contextlib.suppress(OSError, nats.errors.Error):
                 async with asyncio.timeout(_CLOSE_S):
                     await self.close()
         finally:
