@@ -138,6 +138,8 @@ class Reflector:
 
     def _refused_exports(self, key: ServiceKey) -> tuple[Refusal, ...]:
         """Return why a Service is not mirrored from the clusters that are refused as a whole."""
+        if not self._picture.refused:
+            return ()
         return self._refused.of(self._picture.exporting(key))
 
     @property

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from structlog.testing import capture_logs
 
 from heliograph.admission.declaration import Admitted, Declaration
 from heliograph.contract.names import ClusterId
@@ -26,10 +27,16 @@ WITH_EAST = Membership(admitted={EAST: Admitted(since="2026-11-27T05:00:00Z", ra
 
 
 @asynccontextmanager
-async def learning(lab: JoinedClusters, membership: Membership) -> AsyncIterator[Admissions]:
+async def learning(
+    lab: JoinedClusters,
+    membership: Membership,
+    before: Callable[[], Awaitable[None]] | None = None,
+) -> AsyncIterator[Admissions]:
     """Let admissions learn the own ranges of west, whose node has a pod range."""
     lab["west"].api.apply(node_json(node("n1", pod_cidrs=(OF_NODES,))))
     async with lab.client("west") as client, lab.bus("west") as home:
+        if before is not None:
+            await before()
         admissions = Admissions(client, NAMESPACE, WEST, changed=lambda _: None)
         admissions.follow(membership)
         own = OwnRanges(WEST, admissions, client=client, home=home, program="test")
@@ -85,3 +92,16 @@ async def test_without_a_watcher_own_ranges_win_after_a_while(
         await admissions.known.wait()
 
         assert admissions.decision.refused.keys() == {EAST}
+
+
+async def test_an_api_server_that_is_away_is_asked_again(join: Join) -> None:
+    """Nothing is decided before it has answered, and no restart is needed."""
+    async with join("west", start=False) as lab:
+        api = lab["west"].api
+        async with learning(lab, Membership(), before=api.stop) as admissions:
+            with capture_logs() as logs:
+                await eventually(lambda: "own ranges deferred" in {log["event"] for log in logs})
+            assert not admissions.known.is_set()
+
+            await api.start()
+            await admissions.known.wait()
