@@ -32,6 +32,8 @@ from services.peerer.nodes import Here, Neighbour, judge_nodes, own_addresses
 from services.peerer.refusal import Refusal
 
 _NO_MESH: Final = Mesh()
+MAX_SHARED: Final = 32
+"""Ranges of cluster IPs that are routed to one cluster: each costs a look at every node of it."""
 
 
 class DesiredPeer(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,7 +141,10 @@ def _shared(neighbour: Neighbour, here: Here) -> tuple[tuple[str, ...], tuple[Re
     own = own_addresses(here)
     routed: list[str] = []
     refusals: list[Refusal] = []
-    for text in neighbour.declaration.service_cidrs:
+    texts = neighbour.declaration.service_cidrs
+    if len(texts) > MAX_SHARED:
+        refusals.append(_too_many(neighbour.cluster, here.cluster, len(texts)))
+    for text in texts[:MAX_SHARED]:
         cidr = parse_cidr(text)
         if cidr is None or not here.policy.admits_range(cidr):
             refusals.append(_not_admitted(neighbour.cluster, here.cluster, text))
@@ -170,6 +175,18 @@ def _not_admitted(exporting: ClusterId, importing: ClusterId, cidr: str) -> Refu
         message=f"cluster {exporting} announces cluster IPs in {cidr}, which is outside of the "
         f"ranges that cluster {importing} admits; they are not routed. Set admitted_ranges of "
         f"{importing}'s peerer and reflector, if that is right.",
+    )
+
+
+def _too_many(exporting: ClusterId, importing: ClusterId, count: int) -> Refusal:
+    return Refusal(
+        exporting=exporting,
+        kind="cluster",
+        name=exporting,
+        reason="TooManyRanges",
+        message=f"cluster {exporting} announces {count} ranges of cluster IPs; cluster {importing} "
+        f"routes the first {MAX_SHARED}. Set service_cidrs of {exporting}'s watcher to fewer and "
+        f"wider ones.",
     )
 
 

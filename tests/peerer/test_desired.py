@@ -157,6 +157,15 @@ def test_shared_ranges(
     assert of_it == [("cluster", "east", reason) for reason in refused]
 
 
+def test_thousands_of_ranges_are_not_looked_at() -> None:
+    """The first 32 count, and one refusal says so: each costs a look at every node."""
+    ranges = tuple(f"10.101.{n // 250}.{n % 250}/32" for n in range(5000))
+    found = desired(service_cidrs=(*ranges, "10.101.99.0/24"))
+
+    assert found.shared == ranges[:32]
+    assert reasons(found) == [("cluster", "east", "TooManyRanges")]
+
+
 @pytest.mark.parametrize("cidr", ["::ffff:10.101.0.0/112", "::ffff:a00:0/104"])
 def test_addresses_mapped_into_ipv6_are_never_admitted(cidr: str) -> None:
     """Kilo would route them as the IPv4 addresses that they are, past every look at overlaps."""
