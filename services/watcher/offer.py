@@ -113,3 +113,17 @@ def announce_cluster(
         version=heliograph.__version__,
         lease_s=settings.lease_s,
     )
+
+
+def with_ranges_of(
+    before: ClusterAnnounced | ClusterWithdrawn, message: ClusterAnnounced | ClusterWithdrawn
+) -> ClusterAnnounced | ClusterWithdrawn:
+    """Return a cluster's own message with the ranges of an earlier one beside its own."""
+    if isinstance(before, ClusterWithdrawn) or isinstance(message, ClusterWithdrawn):
+        return message
+    return msgspec.structs.replace(
+        message,
+        service_cidrs=join_ranges((*before.service_cidrs, *message.service_cidrs)),
+        pod_cidrs=join_ranges((*before.pod_cidrs, *message.pod_cidrs)),
+        tunnel_cidrs=join_ranges((*before.tunnel_cidrs, *message.tunnel_cidrs)),
+    )

@@ -34,7 +34,7 @@ from heliograph.telemetry import Telemetry
 from services.watcher.announce import Announcement, NotExported, announce_service
 from services.watcher.feedback import RoundTrips
 from services.watcher.identity import claim_id, cluster_uid
-from services.watcher.offer import announce_cluster
+from services.watcher.offer import announce_cluster, with_ranges_of
 from services.watcher.refusals import Refusals
 from services.watcher.remarks import Remarks
 from services.watcher.resolve import Resolver
@@ -287,19 +287,31 @@ class Watcher:
             self._announce_all()
 
     async def _renew_lease(self, announcer: Announcer) -> None:
+        message = self._cluster_message()
         while True:
+            message = self._lease_after(message, announcer)
             try:
-                if await announcer.renew_lease(self._cluster_message()):
+                if await announcer.renew_lease(message):
                     self._confirm()
             except HeliographError as error:
                 _log.warning("lease not renewed", cluster=self._cluster, error=str(error))
                 if isinstance(error, StreamMissing):  # the publisher tells a lasting doubt once
                     self._on_doubt(str(error))
-            await self._next_lease()
+            await self._next_lease(soon=message != self._cluster_message())
 
-    async def _next_lease(self) -> None:
+    def _lease_after(
+        self, before: ClusterAnnounced | ClusterWithdrawn, announcer: Announcer
+    ) -> ClusterAnnounced | ClusterWithdrawn:
+        """Return the next lease: ranges do not shrink before what was in them is withdrawn."""
+        message = self._cluster_message()
+        if announcer.publisher.pending:
+            return with_ranges_of(before, message)
+        return message
+
+    async def _next_lease(self, *, soon: bool) -> None:
         """Wait until the lease is to be renewed: by time, or because the ranges changed."""
-        period_s = self._settings.lease_period_s if self._confirmed.is_set() else _FIRST_LEASE_S
+        usual = self._confirmed.is_set() and not soon
+        period_s = self._settings.lease_period_s if usual else _FIRST_LEASE_S
         with suppress(TimeoutError):
             async with asyncio.timeout(period_s):
                 await self._lease_due.wait()

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from heliograph import telemetry
+from heliograph.admission.spans import contains, span_of_text, spans_of
 from heliograph.bus import Connection, EmbeddedServer, StreamMissing, delete_stream, stream_info
+from heliograph.bus import Message as RawMessage
 from heliograph.bus.background import alongside
 from heliograph.contract.messages import (
     ClusterAnnounced,
@@ -330,6 +332,43 @@ async def test_the_tunnels_ranges_follow_the_nodes(world: World) -> None:
         world.cluster.apply(node_json(moved))
         both = ("10.4.0.0/16", "10.6.0.0/16")
         await eventually(lambda: watching.cluster.tunnel_cidrs == both)
+
+
+async def test_ranges_grow_before_and_shrink_after_what_is_in_them(world: World) -> None:
+    """No reader ever sees a node with pods that its cluster does not declare."""
+    said: list[tuple[str, Message]] = []
+
+    def hear(message: RawMessage) -> None:
+        said.append((message.subject, decode(parse_subject(message.subject), message.payload)))
+
+    async with connected(world.server.url) as bus, world.watching() as watching:
+        await bus.subscribe(f"heliograph.v1.{EAST}.>", hear)
+        await eventually(lambda: said)  # a lease
+        for number in (0, 1, 2, 3, 3, 2, 1, 0) * 3:  # neighbours: their ranges are joined
+            await come_or_go(world, watching, number)
+
+    declared, nodes = (), dict[str, Message]()
+    for where, message in said:
+        if isinstance(message, ClusterAnnounced):
+            declared = spans_of(message.pod_cidrs)
+        else:
+            nodes[where] = message
+        announced = [m for m in nodes.values() if isinstance(m, NodeAnnounced)]
+        assert all(contains(declared, span_of_text(m.pod_cidrs[0])) for m in announced), said
+
+
+async def come_or_go(world: World, watching: Watching, number: int) -> None:
+    """Let a node go if it is there, or come; wait until that is published."""
+    name = f"n{number}"
+    here = subject(Kind.NODE, name)
+    if world.cluster.get("Node", "", name):
+        world.cluster.delete("Node", "", name)
+        await eventually(lambda: watching.said(here) == NodeWithdrawn())
+        return
+    annotations = kilo_node(seen_s=time.time()).metadata.annotations
+    made = node(name, annotations=annotations, pod_cidrs=(f"10.42.{number}.0/24",))
+    world.cluster.apply(node_json(made))
+    await eventually(lambda: isinstance(watching.said(here), NodeAnnounced))
 
 
 async def test_what_can_be_set(world: World) -> None:
