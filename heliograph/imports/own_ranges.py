@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
-from heliograph.admission.declaration import Declaration, declaration_of
+from heliograph.admission.declaration import declaration_of
 from heliograph.backoff import Backoff
 from heliograph.bus import Connection, Consumer, ConsumerSettings, Delivery
 from heliograph.contract.headers import epoch_of
@@ -25,9 +26,13 @@ from heliograph.errors import HeliographError, RetryableError
 from heliograph.kube.client import KubeClient
 from heliograph.membership.admissions import Admissions, own_declaration
 
+T = TypeVar("T")
+
 _BACKOFF: Final = Backoff(initial_s=0.1, limit_s=10.0)
 _MISSING_RIGHT_S: Final = 30.0
-_WORD_S: Final = 3.0
+WORD_S: Final = 3.0
+"""How long the watcher is waited for where the API server contradicts the record."""
+
 _log = structlog.get_logger()
 
 
@@ -92,23 +97,25 @@ class OwnRanges:
 
         Where it contradicts the record, the watcher may say otherwise in a moment.
         """
-        own = await self._read_patiently()
+        own = await patiently(lambda: own_declaration(self._client, self._cluster))
         if self._admissions.contradicts(own):
             with suppress(TimeoutError):
-                async with asyncio.timeout(_WORD_S):
+                async with asyncio.timeout(WORD_S):
                     await self._heard.wait()
         if not self._heard.is_set():
             self._admissions.put(own)
 
-    async def _read_patiently(self) -> Declaration:
-        failures = 0
-        while True:
-            try:
-                return await own_declaration(self._client, self._cluster)
-            except RetryableError as error:
-                failures += 1
-                _log.info("own ranges deferred", error=str(error))
-                await asyncio.sleep(_BACKOFF.delay_s(failures))
-            except HeliographError as error:
-                _log.error("own ranges cannot be read", error=str(error))
-                await asyncio.sleep(_MISSING_RIGHT_S)
+
+async def patiently(read: Callable[[], Awaitable[T]]) -> T:
+    """Return what is read of the own cluster; waits out whatever its API server answers instead."""
+    failures = 0
+    while True:
+        try:
+            return await read()
+        except RetryableError as error:
+            failures += 1
+            _log.info("own cluster not read yet", error=str(error))
+            await asyncio.sleep(_BACKOFF.delay_s(failures))
+        except HeliographError as error:
+            _log.error("own cluster cannot be read", error=str(error))
+            await asyncio.sleep(_MISSING_RIGHT_S)

@@ -15,6 +15,7 @@ from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.contract.subjects import Kind
 from heliograph.errors import HeliographError, RetryableError
 from heliograph.imports.consume import Cause, Discovery, ImportBus, Importer, Told
+from heliograph.imports.own_ranges import WORD_S, patiently
 from heliograph.imports.waiting import Waiting
 from heliograph.kilo.peer import PEERS, Peer
 from heliograph.kube.client import KubeClient
@@ -83,6 +84,7 @@ class Peerer:
         self._progress = asyncio.Event()
         self._awaited: dict[ClusterId, frozenset[ClusterId]] = {}
         self._known, self._listed = asyncio.Event(), asyncio.Event()
+        self._own_heard = asyncio.Event()
         self._waiting: Waiting[NodeKey] = Waiting(self._importing, telemetry, metrics)
         self._watch = ListWatch(client, PEERS, look_again_s=_LOOK_AGAIN_S)
         self._applier = Applier(
@@ -119,7 +121,8 @@ class Peerer:
     @property
     def idle(self) -> bool:
         """Whether nothing waits, is written, or waits for another attempt."""
-        return self.ready and not (len(self._queue) or self._queue.retrying)
+        waiting = len(self._queue) or self._queue.retrying
+        return self.ready and self._admissions.settled.is_set() and not waiting
 
     def heard(self) -> frozenset[ClusterId]:
         """Return the clusters whose nodes are all known."""
@@ -145,9 +148,9 @@ class Peerer:
                 tasks.create_task(self._refusals.run())
                 tasks.create_task(self._follow_membership())
                 tasks.create_task(self._admissions.run())
-                await self._declare_own()
                 await self._known.wait()
                 self._import(tasks, self._home, self._importing)
+                await self._declare_own()
                 for bus in self._buses:
                     tasks.create_task(Discovery(bus, found=self._finder(tasks)).run())
                 await self._listed.wait()
@@ -165,11 +168,15 @@ class Peerer:
     async def _declare_own(self) -> None:
         """Know the own ranges and nodes before anything is written.
 
-        Later the own watcher's word counts.
+        Later the own watcher's word counts; it is waited for where the record says otherwise.
         """
-        self._picture.own_nodes = await read_own_nodes(self._client)
-        own = await own_declaration(self._client, self._importing)
-        if self._picture.declared is None:
+        self._picture.own_nodes = await patiently(lambda: read_own_nodes(self._client))
+        own = await patiently(lambda: own_declaration(self._client, self._importing))
+        if self._admissions.contradicts(own):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WORD_S):
+                    await self._own_heard.wait()
+        if not self._own_heard.is_set():
             self._picture.declared = own
             self._admissions.put(own)
 
@@ -218,8 +225,9 @@ class Peerer:
     def _declare(self, cluster: ClusterId) -> None:
         """Let the ranges of a cluster count; those of one that has left are free."""
         declaration = self._picture.declaration(cluster)
-        if cluster == self._importing:
-            self._picture.declared = declaration or self._picture.declared
+        if cluster == self._importing and declaration is not None:
+            self._picture.declared = declaration
+            self._own_heard.set()
         if declaration is not None:
             self._admissions.put(declaration)
         elif self._picture.tables[cluster].left_at is not None:

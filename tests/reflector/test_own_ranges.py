@@ -86,7 +86,7 @@ async def test_without_a_watcher_own_ranges_win_after_a_while(
     join: Join, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody says otherwise, so what the API server says stands."""
-    monkeypatch.setattr("heliograph.imports.own_ranges._WORD_S", 0.1)
+    monkeypatch.setattr("heliograph.imports.own_ranges.WORD_S", 0.1)
     async with join("west", start=False) as lab, learning(lab, WITH_EAST) as admissions:
         admissions.put(Declaration(cluster=EAST, pod_cidrs=(OF_NODES,)))
         await admissions.known.wait()
@@ -100,7 +100,7 @@ async def test_an_api_server_that_is_away_is_asked_again(join: Join) -> None:
         api = lab["west"].api
         async with learning(lab, Membership(), before=api.stop) as admissions:
             with capture_logs() as logs:
-                await eventually(lambda: "own ranges deferred" in {log["event"] for log in logs})
+                await eventually(lambda: "own cluster not read yet" in {log["event"] for log in logs})
             assert not admissions.known.is_set()
 
             await api.start()
