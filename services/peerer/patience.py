@@ -2,7 +2,7 @@
 
 A cluster's message with its ranges and those of its nodes come one after the other: a node that
 has just joined may be heard before the range of its pods is. It is not peered with until then, but
-nobody is told of it.
+nobody is told of it. The same goes for names that are just being looked up.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 from services.peerer.refusal import Refusal
 
 PATIENCE_S: Final = 5.0
-_MAY_PASS: Final = frozenset({"RangeNotDeclared"})
+_MAY_PASS: Final = frozenset({"RangeNotDeclared", "EndpointUnresolvable"})
 
 
 class Sorted(msgspec.Struct, frozen=True, kw_only=True):

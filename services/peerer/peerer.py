@@ -25,6 +25,7 @@ from heliograph.membership.admissions import Admissions, own_declaration
 from heliograph.membership.configmap import follow
 from heliograph.metrics import Metrics
 from heliograph.queue import Queue, Urgency
+from heliograph.resolve import Resolver
 from heliograph.telemetry import Telemetry
 from services.peerer.apply import STALE, Applier, Failure
 from services.peerer.operations import DeletePeer, Operation, Plan
@@ -98,6 +99,8 @@ class Peerer:
             metrics=metrics,
             regarding=settings.namespace,
         )
+        self._picture.resolvable = frozenset()
+        self._resolver = Resolver(self._picture.hosts, self._on_resolved)
         self._telling = Telling(self._refusals, self._waiting)
         self._admissions = Admissions(
             client, settings.namespace, self._importing, changed=self._on_decision
@@ -157,6 +160,7 @@ class Peerer:
                 await self._admissions.known.wait()
                 self._look_at(self._picture.exporting())
                 tasks.create_task(self._try_rejected_again())
+                tasks.create_task(self._resolver.run())
                 for _ in range(_WORKERS):
                     tasks.create_task(self._work())
                 await self.caught_up()
@@ -232,6 +236,14 @@ class Peerer:
             self._admissions.put(declaration)
         elif self._picture.tables[cluster].left_at is not None:
             self._admissions.drop(cluster)
+
+    def _on_resolved(self, host: str, addresses: tuple[str, ...]) -> None:
+        """Take whether a name in somebody's endpoint resolves here."""
+        known = self._picture.resolvable or frozenset()
+        now = known | {host} if addresses else known - {host}
+        if now != known:
+            self._picture.resolvable = now & self._picture.hosts()
+            self._look_at(self._picture.exporting())
 
     def _on_decision(self, decision: Decision) -> None:
         self._picture.decision = decision

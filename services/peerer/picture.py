@@ -13,6 +13,7 @@ from heliograph.admission.policy import RangePolicy
 from heliograph.admission.spans import Spans, joined, spans_of
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.contract.names import ClusterId
+from heliograph.kilo.facts import endpoint_name
 from heliograph.kilo.peer import Peer, PeerSpec
 from heliograph.membership.record import Membership
 from services.peerer.book import Book, make_book
@@ -21,7 +22,7 @@ from services.peerer.nodes import Here, Neighbour
 from services.peerer.operations import Plan
 from services.peerer.own import OwnPeers, segment_of
 from services.peerer.plan import plan_peers, trim_refused
-from services.peerer.refusal import Refusal, Where, rejected
+from services.peerer.refusal import Refusal, Where, rejected, unresolvable
 from services.peerer.settings import PeererSettings
 from services.peerer.table import NodeTable
 
@@ -45,6 +46,8 @@ class Picture:
         own_nodes: Its nodes, as its API server had them at the start; what its watcher says of
             them counts once all was heard.
         absent: Whether the importing cluster has no kind Peer.
+        resolvable: DNS names that resolve in the importing cluster; None if that is not asked. One
+            name that does not stops Kilo's agents on all nodes, so such a Peer is not written.
     """
 
     def __init__(self, importing: ClusterId, settings: PeererSettings) -> None:
@@ -55,11 +58,13 @@ class Picture:
         self.declared: Declaration | None = None
         self.own_nodes: Mapping[str, NodeAnnounced] = {}
         self.absent = False
+        self.resolvable: frozenset[str] | None = None
         self._importing = importing
         self._policy = RangePolicy(settings.admitted_ranges)
         self._import_from = frozenset(e.partition("=")[0] for e in settings.import_from)
         self._rejected: dict[ClusterId, dict[str, _Rejection]] = {}
         self._here: Here | None = None
+        self._hosts: frozenset[str] | None = None
 
     def exporting(self) -> set[ClusterId]:
         """Return the clusters of which Peers are, or may have to be."""
@@ -81,7 +86,7 @@ class Picture:
 
     def changed(self) -> None:
         """Something that plans of all clusters may depend on has changed."""
-        self._here = None
+        self._here = self._hosts = None
 
     def contested(self) -> frozenset[ClusterId]:
         """Return the clusters with nodes whose key or address another node announces too."""
@@ -99,7 +104,7 @@ class Picture:
         desired = self.desired(exporting)
         if desired is None:
             return Plan()  # not heard, or not heard whole: what stands, stands
-        refused = self._still_rejected(desired)
+        refused = {**self._still_rejected(desired), **self._unresolved(desired)}
         specs = {segment: rejection.spec for segment, rejection in refused.items()}
         plan = plan_peers(desired, self.own, self._importing, specs)
         answers = tuple(rejection.refusal for rejection in refused.values())
@@ -120,6 +125,27 @@ class Picture:
         concerned = set(self._rejected)
         self._rejected.clear()
         return concerned
+
+    def hosts(self) -> frozenset[str]:
+        """Return the DNS names among the endpoints of nodes that are peered with."""
+        if self._hosts is None:
+            nodes = (node for c in self.decision.admitted for node in self._nodes(c).values())
+            names = (endpoint_name(node.endpoint) for node in nodes)
+            self._hosts = frozenset(name for name in names if name)
+        return self._hosts
+
+    def _unresolved(self, desired: DesiredPeers) -> dict[str, _Rejection]:
+        """Return the Peers whose endpoint has a name that does not resolve here."""
+        found: dict[str, _Rejection] = {}
+        for peer in desired.peers or ():
+            host = peer.spec.endpoint.dns_or_ip.dns if peer.spec.endpoint else None
+            if host and self.resolvable is not None and host not in self.resolvable:
+                where = Where(
+                    importing=self._importing, exporting=desired.exporting, node=peer.leader
+                )
+                refusal = unresolvable(where, host)
+                found[peer.segment] = _Rejection(spec=peer.spec, refusal=refusal)
+        return found
 
     def _still_rejected(self, desired: DesiredPeers) -> dict[str, _Rejection]:
         """Return what was rejected and is still to be as it was; forget the rest."""
@@ -182,7 +208,9 @@ class Picture:
 
     def _nodes(self, cluster: ClusterId) -> Mapping[str, NodeAnnounced]:
         table = self.tables.get(cluster)
-        return table.nodes if table is not None and table.known else self.own_nodes
+        if table is not None and table.known:
+            return table.nodes
+        return self.own_nodes if cluster == self._importing else {}
 
     def _taken(self) -> Spans:
         """Return all addresses that this cluster and the admitted ones declare."""

@@ -101,3 +101,14 @@ def rejected(where: Where, peer: str, answer: str) -> Refusal:
         f"cluster {where.importing}: its API server does not take it ({answer}). It is tried again "
         f"when the node changes, and once a minute.",
     )
+
+
+def unresolvable(where: Where, host: str) -> Refusal:
+    """Return that the name in a node's endpoint does not resolve in the importing cluster."""
+    return where.refuse(
+        "EndpointUnresolvable",
+        f"the endpoint {host}, which does not resolve where {where.importing}'s peerer runs, and "
+        f"one such name stops Kilo there on every node",
+        "Mend the name, or set kilo.squat.ai/force-endpoint to an address; what stands of it stays "
+        "as it is, and the name is looked up each minute.",
+    )

@@ -30,6 +30,7 @@ from heliograph.kube.objects import CONFIG_MAPS, ConfigMap, ObjectMeta
 from heliograph.membership.configmap import follow
 from heliograph.membership.record import NAME, Membership
 from heliograph.metrics import Metrics
+from heliograph.resolve import Resolver
 from heliograph.telemetry import Telemetry
 from services.watcher.announce import Announcement, NotExported, announce_service
 from services.watcher.feedback import RoundTrips
@@ -37,7 +38,6 @@ from services.watcher.identity import claim_id, cluster_uid
 from services.watcher.offer import announce_cluster, with_ranges_of
 from services.watcher.refusals import Refusals
 from services.watcher.remarks import Remarks
-from services.watcher.resolve import Resolver
 from services.watcher.settings import WatcherSettings
 from services.watcher.table import NodeName, ServiceKey
 from services.watcher.watch import ClusterTables, Thing

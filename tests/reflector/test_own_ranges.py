@@ -100,7 +100,9 @@ async def test_an_api_server_that_is_away_is_asked_again(join: Join) -> None:
         api = lab["west"].api
         async with learning(lab, Membership(), before=api.stop) as admissions:
             with capture_logs() as logs:
-                await eventually(lambda: "own cluster not read yet" in {log["event"] for log in logs})
+                await eventually(
+                    lambda: "own cluster not read yet" in {log["event"] for log in logs}
+                )
             assert not admissions.known.is_set()
 
             await api.start()

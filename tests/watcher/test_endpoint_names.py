@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from heliograph.resolve import PERIOD_S, TIMEOUT_S, Resolver, system_look_up
 from services.watcher.names import KEPT_S, EndpointNames
-from services.watcher.resolve import PERIOD_S, TIMEOUT_S, Resolver, system_look_up
 from tests.support.virtual_time import run_virtually
 
 GW, OTHER = "gw.example.com", "other.example.com"

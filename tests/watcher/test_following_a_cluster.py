@@ -279,7 +279,7 @@ async def test_the_name_of_an_endpoint_is_resolved(
     async def look_up(host: str) -> tuple[str, ...]:
         return tuple(found) if host == "gw.example.com" else ()
 
-    monkeypatch.setattr("services.watcher.resolve.system_look_up", look_up)
+    monkeypatch.setattr("heliograph.resolve.system_look_up", look_up)
     named = kilo_node(endpoint="gw.example.com:51820", seen_s=time.time())
     async with world.watching() as watching:
         world.cluster.apply(node_json(named))

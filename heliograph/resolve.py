@@ -1,4 +1,4 @@
-"""Resolves the DNS names of endpoints where their cluster resolves them, again and again.
+"""Resolves DNS names where this runs, again and again.
 
 Nothing waits for it, and it waits for nothing: a server of names that does not answer costs a few
 threads, which end with the process.
