@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 from typing import Final
 
+from heliograph.admission.declaration import Declaration
 from heliograph.admission.spans import (
     IPV6,
     contains,
@@ -64,3 +65,15 @@ class RangePolicy:
         except ValueError:
             return False
         return contains(self._admitted, span) and not touches(_SPECIAL, span)
+
+    def limit(self, declaration: Declaration) -> Declaration:
+        """Return the ranges of a declaration that we admit: what is never routed is nobody's.
+
+        Otherwise a cluster could declare all of IPv6, and keep everybody else from having any.
+        """
+        return Declaration(
+            cluster=declaration.cluster,
+            service_cidrs=tuple(filter(self.admits_range, declaration.service_cidrs)),
+            pod_cidrs=tuple(filter(self.admits_range, declaration.pod_cidrs)),
+            tunnel_cidrs=tuple(filter(self.admits_range, declaration.tunnel_cidrs)),
+        )

@@ -12,6 +12,7 @@ import structlog
 from heliograph.admission.decide import decide, dropped, merged
 from heliograph.admission.declaration import Admitted, Decision, Declaration
 from heliograph.admission.overlaps import declared_spans
+from heliograph.admission.policy import RangePolicy
 from heliograph.admission.spans import meet, spans_of
 from heliograph.clock import now_ns, rfc3339
 from heliograph.contract.names import ClusterId
@@ -48,6 +49,7 @@ class Admissions:
         namespace: str,
         cluster: ClusterId,
         *,
+        policy: RangePolicy,
         changed: Callable[[Decision], None],
         clock: Callable[[], int] = now_ns,
     ) -> None:
@@ -57,11 +59,12 @@ class Admissions:
             client: The own cluster.
             namespace: Where the ConfigMap with the record is.
             cluster: The own cluster's id.
+            policy: Which ranges of others are admitted at all; the rest does not count.
             changed: Hears of every decision that differs from the one before.
             clock: Nanoseconds since the Unix epoch.
         """
         self._client, self._namespace, self._cluster = client, namespace, cluster
-        self._changed, self._clock = changed, clock
+        self._policy, self._changed, self._clock = policy, changed, clock
         self._own: Declaration | None = None
         self._heard: dict[ClusterId, Declaration] = {}
         self._membership: Membership | None = None
@@ -76,6 +79,8 @@ class Admissions:
     def put(self, declaration: Declaration) -> None:
         """Take what a cluster declares; that of the own cluster stands for its own ranges."""
         cluster = declaration.cluster
+        if cluster != self._cluster:
+            declaration = self._policy.limit(declaration)
         if declaration == (self._own if cluster == self._cluster else self._heard.get(cluster)):
             return
         if cluster == self._cluster:

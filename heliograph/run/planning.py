@@ -16,6 +16,7 @@ import msgspec
 from heliograph.admission.decide import decide
 from heliograph.admission.declaration import Declaration, Overlap, declaration_of
 from heliograph.admission.explain import REASON, explain
+from heliograph.admission.policy import PRIVATE_RANGES, RangePolicy
 from heliograph.clock import now_ns, rfc3339
 from heliograph.contract.digest import LiveSet, fingerprint
 from heliograph.contract.messages import ClusterAnnounced, decode, encode
@@ -128,8 +129,9 @@ def _overlaps(
 ) -> Mapping[ClusterId, tuple[Overlap, ...]]:
     """Return the clusters that are not admitted for their ranges, with what stands against them."""
     wanted = (o for o in offers if picture.imports_from(o.cluster))
+    policy = RangePolicy(PRIVATE_RANGES)
     declared = [
-        declaration_of(o.cluster, o.announced)
+        policy.limit(declaration_of(o.cluster, o.announced))
         for o in wanted
         if isinstance(o.announced, ClusterAnnounced)
     ]

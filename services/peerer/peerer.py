@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from heliograph.admission.declaration import Decision
+from heliograph.admission.policy import RangePolicy
 from heliograph.bus import Connection
 from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.contract.subjects import Kind
@@ -103,7 +104,11 @@ class Peerer:
         self._resolver = Resolver(self._picture.hosts, self._on_resolved)
         self._telling = Telling(self._refusals, self._waiting)
         self._admissions = Admissions(
-            client, settings.namespace, self._importing, changed=self._on_decision
+            client,
+            settings.namespace,
+            self._importing,
+            policy=RangePolicy(settings.admitted_ranges),
+            changed=self._on_decision,
         )
 
     def show_refusals(self, shown: Callable[[Refusal], None]) -> None:

@@ -46,6 +46,7 @@ class Picture:
         own_nodes: Its nodes, as its API server had them at the start; what its watcher says of
             them counts once all was heard.
         absent: Whether the importing cluster has no kind Peer.
+        policy: Which ranges are admitted at all.
         resolvable: DNS names that resolve in the importing cluster; None if that is not asked. One
             name that does not stops Kilo's agents on all nodes, so such a Peer is not written.
     """
@@ -60,7 +61,7 @@ class Picture:
         self.absent = False
         self.resolvable: frozenset[str] | None = None
         self._importing = importing
-        self._policy = RangePolicy(settings.admitted_ranges)
+        self.policy = RangePolicy(settings.admitted_ranges)
         self._import_from = frozenset(e.partition("=")[0] for e in settings.import_from)
         self._rejected: dict[ClusterId, dict[str, _Rejection]] = {}
         self._here: Here | None = None
@@ -189,7 +190,7 @@ class Picture:
         if self._here is None:
             self._here = Here(
                 cluster=self._importing,
-                policy=self._policy,
+                policy=self.policy,
                 taken=self._taken(),
                 book=make_book((name, self._nodes(name)) for name in self._by_right()),
             )
@@ -214,7 +215,8 @@ class Picture:
 
     def _taken(self) -> Spans:
         """Return all addresses that this cluster and the admitted ones declare."""
-        others = (self.declaration(cluster) for cluster in self.decision.admitted)
+        declared = (self.declaration(cluster) for cluster in self.decision.admitted)
+        others = (self.policy.limit(one) for one in declared if one is not None)
         known = (one for one in (self.declared, *others) if one is not None)
         return joined(span for one in known for span in declared_spans(one))
 

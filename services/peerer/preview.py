@@ -79,7 +79,7 @@ def decide_admissions(picture: Picture) -> None:
     declarations = (picture.declaration(cluster) for cluster in picture.tables)
     picture.decision = decide(
         picture.declared,
-        (declaration for declaration in declarations if declaration is not None),
+        (picture.policy.limit(one) for one in declarations if one is not None),
         picture.membership.admitted,
         rfc3339(now_ns()),
     )

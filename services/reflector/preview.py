@@ -9,6 +9,7 @@ from typing import Final
 from heliograph.admission.decide import decide
 from heliograph.admission.declaration import Decision, Declaration, declaration_of
 from heliograph.admission.explain import explain
+from heliograph.admission.policy import RangePolicy
 from heliograph.bus import Connection
 from heliograph.clock import now_ns, rfc3339
 from heliograph.contract.names import ClusterId, parse_cluster_id
@@ -70,7 +71,9 @@ async def preview(
             await asyncio.sleep(_LOOK_S)
         for task in running:
             task.cancel()
-        decision = _decide(picture, await own_declaration(client, importing))
+        decision = _decide(
+            picture, await own_declaration(client, importing), RangePolicy(settings.admitted_ranges)
+        )
     picture.refused = frozenset(decision.refused)
     return [
         *(f"refuse  {explain(importing, overlaps)}" for overlaps in decision.refused.values()),
@@ -78,10 +81,10 @@ async def preview(
     ]
 
 
-def _decide(picture: Picture, own: Declaration) -> Decision:
+def _decide(picture: Picture, own: Declaration, policy: RangePolicy) -> Decision:
     """Decide who takes part as they would be now, and write nothing down."""
     declared = (
-        declaration_of(name, table.announced)
+        policy.limit(declaration_of(name, table.announced))
         for name, table in picture.exports.items()
         if table.announced is not None and picture.imports_from(name)
     )

@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from heliograph.admission.declaration import Decision, declaration_of
+from heliograph.admission.policy import RangePolicy
 from heliograph.bus import Connection
 from heliograph.contract.messages import ClusterAnnounced
 from heliograph.contract.names import ClusterId, parse_cluster_id
@@ -104,7 +105,11 @@ class Reflector:
         )
         self._refused = RefusedClusters(self._importing, metrics)
         self._admissions = Admissions(
-            client, settings.namespace, self._importing, changed=self._on_decision
+            client,
+            settings.namespace,
+            self._importing,
+            policy=RangePolicy(settings.admitted_ranges),
+            changed=self._on_decision,
         )
         self._own_ranges = OwnRanges(
             self._importing,

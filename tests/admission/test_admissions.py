@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from structlog.testing import capture_logs
 
 from heliograph.admission.declaration import Admitted, Decision, Declaration
+from heliograph.admission.policy import PRIVATE_RANGES, RangePolicy
 from heliograph.contract.names import ClusterId
 from heliograph.kube.client import KubeClient
 from heliograph.kube.objects import SERVICE_CIDRS
@@ -25,6 +26,8 @@ A, B = "10.1.0.0/16", "10.2.0.0/16"
 OWN = Declaration(cluster=HERE, service_cidrs=("10.96.0.0/16",))
 NOON_NS = 1_795_780_800 * 1_000_000_000
 
+POLICY = RangePolicy(PRIVATE_RANGES)
+
 
 def pods(cluster: ClusterId, *cidrs: str) -> Declaration:
     return Declaration(cluster=cluster, pod_cidrs=cidrs)
@@ -34,7 +37,7 @@ def keeper(client: KubeClient, told: list[Decision] | None = None, *, at_s: int 
     """Return what keeps admissions, with a clock of its own."""
     changed = (told if told is not None else []).append
     clock = lambda: NOON_NS + at_s * 1_000_000_000  # noqa: E731 - one of two arguments
-    return Admissions(client, NAMESPACE, HERE, changed=changed, clock=clock)
+    return Admissions(client, NAMESPACE, HERE, policy=POLICY, changed=changed, clock=clock)
 
 
 @asynccontextmanager
@@ -215,3 +218,10 @@ async def test_the_own_ranges_are_read_from_the_api_server(
     assert len(own.service_cidrs) > 1
     assert own.pod_cidrs == ("10.42.0.0/23",)
     assert own.tunnel_cidrs == ("10.7.0.0/16",)
+
+
+def test_what_is_not_admitted_keeps_nobody_else_out() -> None:
+    """Nothing of it is ever routed, so a cluster that declares all of IPv6 has nothing by that."""
+    east, services = ClusterId("east"), ("10.96.0.0/16",)
+    declared = Declaration(cluster=east, service_cidrs=services, pod_cidrs=("::/0",))
+    assert POLICY.limit(declared) == Declaration(cluster=east, service_cidrs=services)

@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from heliograph.admission.declaration import Admitted, Declaration
+from heliograph.admission.policy import PRIVATE_RANGES, RangePolicy
 from heliograph.contract.names import ClusterId
 from heliograph.imports.own_ranges import OwnRanges
 from heliograph.membership.admissions import Admissions
@@ -37,7 +38,9 @@ async def learning(
     async with lab.client("west") as client, lab.bus("west") as home:
         if before is not None:
             await before()
-        admissions = Admissions(client, NAMESPACE, WEST, changed=lambda _: None)
+        admissions = Admissions(
+            client, NAMESPACE, WEST, policy=RangePolicy(PRIVATE_RANGES), changed=lambda _: None
+        )
         admissions.follow(membership)
         own = OwnRanges(WEST, admissions, client=client, home=home, program="test")
         task = asyncio.create_task(own.run())
