@@ -9,10 +9,8 @@ from typing import Final
 
 import structlog
 
-from heliograph.announce.announcer import Announcer, Origin
-from heliograph.announce.reading import read_stream
+from heliograph.announce.refusals import Refusals
 from heliograph.bus import Connection
-from heliograph.clock import now_ns
 from heliograph.contract.messages import Feedback, Message, RefusalStated, encode_feedback
 from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import Kind, Subject, feedback_subject
@@ -26,7 +24,7 @@ from heliograph.telemetry import Telemetry
 from services.peerer.names import peer_name
 from services.peerer.refusal import Refusal
 
-_COMPARE_S: Final = 300.0
+_AGAIN_S: Final = 300.0
 _log = structlog.get_logger()
 
 
@@ -35,7 +33,6 @@ class RefusalBoard:
 
     Attributes:
         shown: Hears of each refusal when it begins to stand.
-        complete: Whether everything was looked at since the start.
     """
 
     def __init__(
@@ -58,17 +55,21 @@ class RefusalBoard:
             metrics: Counts.
             regarding: The namespace that Events about clusters and nodes are about.
         """
-        self._importing, self._home = importing, home
-        self._telemetry, self._metrics = telemetry, metrics
+        self._importing, self._metrics = importing, metrics
+        self._stated: Refusals[ClusterId] = Refusals(
+            home,
+            importing,
+            owned=lambda subject: not subject.namespace,
+            messages=self._messages,
+            telemetry=telemetry,
+            metrics=metrics,
+        )
         self._recorder = EventRecorder(client, "peerer")
         self._regarding = Namespace(metadata=ObjectMeta(name=regarding))
         self.shown: Callable[[Refusal], None] = lambda _: None
         self._standing: dict[ClusterId, tuple[Refusal, ...]] = {}
         self._buses: dict[ClusterId, Connection] = {}
         self._to_tell: asyncio.Queue[Refusal] = asyncio.Queue()
-        self._announcer: Announcer | None = None
-        self._due = asyncio.Event()
-        self.complete = False
 
     def listens(self, exporting: ClusterId, connection: Connection) -> None:
         """Take where a cluster hears what is said of it."""
@@ -94,52 +95,27 @@ class RefusalBoard:
             if refusal not in now:
                 _log.info("peered with again", **self._labels(refusal), refused=refusal.name)
                 self._recorder.forget("", self._object(refusal).metadata.name)
-        self._announce(exporting, live=True)
+        self._stated.state(exporting)
 
     def looked_at_everything(self) -> None:
         """Take that what an earlier incarnation stated, and does not stand now, is to go."""
-        self.complete = True
-        self._due.set()
+        self._stated.looked_at_everything()
 
     async def run(self) -> None:
         """Keep the refusals on the bus equal to those that stand, and tell whom they concern."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._recorder.run())
             tasks.create_task(self._tell_exporting())
-            reading = await read_stream(
-                self._home, self._importing, (Kind.REFUSAL,), lambda subject: not subject.namespace
-            )
-            announcer = self._announcer = Announcer(
-                self._home,
-                reading,
-                telemetry=self._telemetry,
-                metrics=self._metrics,
-                on_doubt=lambda _: self._due.set(),
-            )
-            tasks.create_task(announcer.publisher.run())
-            while True:
-                self._announce_all(announcer)
-                await self._next_comparison()
-                await announcer.compare()
+            tasks.create_task(self._tell_again())
+            tasks.create_task(self._stated.run(lambda: self._standing))
 
-    async def _next_comparison(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_COMPARE_S):
-                await self._due.wait()
-        self._due.clear()
-
-    def _announce_all(self, announcer: Announcer) -> None:
-        for exporting in self._standing:
-            self._announce(exporting, live=False)
-            for refusal in self.standing(exporting):
-                self._to_tell.put_nowait(refusal)  # its watcher may not have heard it
-        if self.complete:
-            announcer.withdraw_leftovers(Origin(seen_at_ns=now_ns(), live=False))
-
-    def _announce(self, exporting: ClusterId, *, live: bool) -> None:
-        if self._announcer is not None:
-            origin = Origin(seen_at_ns=now_ns(), live=live)
-            self._announcer.announce(exporting, self._messages(exporting), origin)
+    async def _tell_again(self) -> None:
+        """Tell what stands from time to time: a watcher may not have heard it."""
+        while True:
+            await asyncio.sleep(_AGAIN_S)
+            for refusals in self._standing.values():
+                for refusal in refusals:
+                    self._to_tell.put_nowait(refusal)
 
     def _messages(self, exporting: ClusterId) -> dict[Subject, Message]:
         """Return what the bus is told of one cluster; of several about one thing, the first."""

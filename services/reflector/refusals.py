@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final
 
 import structlog
 
-from heliograph.announce.announcer import Announcer, Origin
-from heliograph.announce.reading import read_stream
+from heliograph.announce.refusals import Refusals
 from heliograph.bus import Connection
-from heliograph.clock import now_ns
 from heliograph.contract.messages import Message, RefusalStated
 from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import Kind, Subject
@@ -25,7 +22,6 @@ from services.reflector.mirror import Refusal
 from services.reflector.own_services import Foreign
 from services.reflector.table import ServiceKey
 
-_COMPARE_S: Final = 300.0
 _log = structlog.get_logger()
 
 
@@ -42,14 +38,17 @@ class RefusalBoard:
         metrics: Metrics,
     ) -> None:
         """Prepare; `home` is the bus on which the cluster publishes."""
-        self._importing = importing
-        self._home = home
-        self._telemetry, self._metrics = telemetry, metrics
+        self._importing, self._metrics = importing, metrics
+        self._stated: Refusals[ServiceKey] = Refusals(
+            home,
+            importing,
+            owned=lambda subject: bool(subject.namespace),
+            messages=self._messages,
+            telemetry=telemetry,
+            metrics=metrics,
+        )
         self._recorder = EventRecorder(client, "reflector")
         self._standing: dict[ServiceKey, tuple[Refusal, ...]] = {}
-        self._announcer: Announcer | None = None
-        self._due = asyncio.Event()
-        self._complete = False
 
     def standing(self, key: ServiceKey) -> tuple[Refusal, ...]:
         """Return the refusals of one Service."""
@@ -69,7 +68,7 @@ class RefusalBoard:
                 self._tell(refusal, foreign)
         if not now:
             self._recorder.forget(key.namespace, key.name)
-        self._announce(key, live=True)
+        self._stated.state(key)
 
     def rejected(
         self, key: ServiceKey, exporting: Iterable[ClusterId], error: TerminalError
@@ -100,49 +99,9 @@ class RefusalBoard:
         """
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._recorder.run())
-            reading = await read_stream(
-                self._home,
-                self._importing,
-                (Kind.REFUSAL,),
-                lambda subject: bool(subject.namespace),
-            )
-            announcer = self._announcer = Announcer(
-                self._home,
-                reading,
-                telemetry=self._telemetry,
-                metrics=self._metrics,
-                on_doubt=lambda _: self._due.set(),
-            )
-            tasks.create_task(announcer.publisher.run())
-            tasks.create_task(self._await_completeness(caught_up))
-            while True:
-                self._announce_all(announcer)
-                await self._next_comparison()
-                await announcer.compare()
-
-    async def _await_completeness(self, caught_up: Callable[[], Awaitable[None]]) -> None:
-        await caught_up()
-        self._complete = True
-        self._due.set()
-
-    async def _next_comparison(self) -> None:
-        try:
-            async with asyncio.timeout(_COMPARE_S):
-                await self._due.wait()
-        except TimeoutError:
-            pass
-        self._due.clear()
-
-    def _announce_all(self, announcer: Announcer) -> None:
-        for key in self._standing:
-            self._announce(key, live=False)
-        if self._complete:
-            announcer.withdraw_leftovers(Origin(seen_at_ns=now_ns(), live=False))
-
-    def _announce(self, key: ServiceKey, *, live: bool) -> None:
-        if self._announcer is not None:
-            origin = Origin(seen_at_ns=now_ns(), live=live)
-            self._announcer.announce(key, self._messages(key), origin)
+            tasks.create_task(self._stated.run(lambda: self._standing))
+            await caught_up()
+            self._stated.looked_at_everything()
 
     def _messages(self, key: ServiceKey) -> dict[Subject, Message]:
         """Return what the bus is told of one Service: one message per exporting cluster."""
