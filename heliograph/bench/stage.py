@@ -45,23 +45,15 @@ class NotSeen(HeliographError):
     """What a benchmark waits for did not come."""
 
 
-class Stopwatch:
-    """When each Service's mirror was complete in west: Service and slice, with the wanted port."""
+class Sight:
+    """What was seen of west, and a way to wait for it."""
 
-    def __init__(self, west: KubeClient) -> None:
-        self._west = west
-        self._ports: dict[str, dict[str, int]] = {"service": {}, "slice": {}}
+    def __init__(self) -> None:
         self._changed = asyncio.Event()
 
-    async def run(self) -> None:
-        """Watch west, for ever."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow_services())
-            tasks.create_task(self._follow_slices())
-
-    def seen(self, name: str, port: int) -> bool:
-        """Tell whether the mirror shows this port in both of its objects."""
-        return all(known.get(name) == port for known in self._ports.values())
+    def noted(self) -> None:
+        """Let those who wait look again."""
+        self._changed.set()
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until a condition about what was seen holds.
@@ -75,7 +67,26 @@ class Stopwatch:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            raise NotSeen(f"a mirror was not seen within {_SEEN_S:.0f} s") from None
+            raise NotSeen(f"a change was not seen within {_SEEN_S:.0f} s") from None
+
+
+class Stopwatch(Sight):
+    """When each Service's mirror was complete in west: Service and slice, with the wanted port."""
+
+    def __init__(self, west: KubeClient) -> None:
+        super().__init__()
+        self._west = west
+        self._ports: dict[str, dict[str, int]] = {"service": {}, "slice": {}}
+
+    async def run(self) -> None:
+        """Watch west, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow_services())
+            tasks.create_task(self._follow_slices())
+
+    def seen(self, name: str, port: int) -> bool:
+        """Tell whether the mirror shows this port in both of its objects."""
+        return all(known.get(name) == port for known in self._ports.values())
 
     async def _follow_services(self) -> None:
         async for event in ListWatch(self._west, SERVICES).events():
@@ -101,7 +112,7 @@ class Stopwatch:
 
     def _note(self, kind: str, name: str, ports: tuple[Port, ...]) -> None:
         self._ports[kind][name] = (ports[0].port or 0) if ports else 0
-        self._changed.set()
+        self.noted()
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,9 +179,11 @@ def programs(staged: Stage) -> Iterator[tuple[Child, Child]]:
 
 
 @contextmanager
-def relay(staged: Stage, wanted: str = "true") -> Iterator[Child]:
-    """Run the floor's relay as a process, for Services whose label has this value."""
-    command = (sys.executable, "-m", "heliograph.bench.relay", str(staged.kubeconfig), wanted)
+def relay(
+    staged: Stage, wanted: str = "true", *, module: str = "heliograph.bench.relay"
+) -> Iterator[Child]:
+    """Run the floor's relay as a process, for objects whose label has this value."""
+    command = (sys.executable, "-m", module, str(staged.kubeconfig), wanted)
     with Child(ChildSettings(name="relay", command=command, log=staged.folder / "relay")) as child:
         yield child
 
