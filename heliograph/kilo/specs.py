@@ -56,7 +56,10 @@ def with_extras(spec: PeerSpec, extras: Iterable[str]) -> PeerSpec:
     Raises:
         InputError: One is no range with a mask.
     """
-    given = (*spec.allowed_ips, *map(parse_extra, extras))
+    added = tuple(map(parse_extra, extras))
+    if not added:
+        return spec
+    given = (*spec.allowed_ips, *added)
     return msgspec.structs.replace(spec, allowed_ips=tuple(dict.fromkeys(given)))
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 import msgspec
 
-from heliograph.admission.spans import Span, joined, network_of, span_of, span_of_text, touches
+from heliograph.admission.spans import Span, joined, span_of_text, touches
 from heliograph.contract.names import ClusterId
 from heliograph.kilo.facts import parse_public_key
 from heliograph.kilo.peer import Peer
@@ -53,8 +54,7 @@ def pass_foreign(desired: DesiredPeers, foreign: Iterable[Peer], importing: Clus
             left, taken = foreign_ranges.divide(peer.spec.allowed_ips, where[peer.segment])
             refusals += taken
             if left:
-                spec = msgspec.structs.replace(peer.spec, allowed_ips=left)
-                free[peer.segment] = msgspec.structs.replace(peer, spec=spec)
+                free[peer.segment] = _with_ranges(peer, left)
     shared, taken = foreign_ranges.divide(
         desired.shared, Where(importing=importing, exporting=desired.exporting, node="")
     )
@@ -62,6 +62,14 @@ def pass_foreign(desired: DesiredPeers, foreign: Iterable[Peer], importing: Clus
     return Passable(
         peers=free, standing=frozenset(doubled), shared=shared, refusals=tuple(refusals)
     )
+
+
+def _with_ranges(peer: DesiredPeer, left: tuple[str, ...]) -> DesiredPeer:
+    """Return a Peer with the allowed IPs that are left to it; mostly that is itself."""
+    if left == peer.spec.allowed_ips:
+        return peer
+    spec = msgspec.structs.replace(peer.spec, allowed_ips=left)
+    return msgspec.structs.replace(peer, spec=spec)
 
 
 class _Ranges:
@@ -94,6 +102,5 @@ class _Ranges:
 def _held(peers: Iterable[Peer]) -> Iterator[tuple[Span, str, str]]:
     for peer in peers:
         for cidr in peer.spec.allowed_ips:
-            network = network_of(cidr)
-            if network is not None:
-                yield span_of(network), peer.metadata.name, cidr
+            with suppress(ValueError):
+                yield span_of_text(cidr), peer.metadata.name, cidr
