@@ -10,8 +10,6 @@ from typing import Final
 from heliograph.contract.messages import ClusterAnnounced, NodeAnnounced
 from heliograph.contract.names import ClusterId
 
-MOST_CLUSTERS: Final = 16
-MOST_NODES: Final = 1024
 _PORT: Final = 51820
 
 

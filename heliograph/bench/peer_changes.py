@@ -79,9 +79,7 @@ async def _peered(nodes: int, progress: Progress) -> AsyncIterator[tuple[Stage, 
         async with alongside(watch.run()):
             with ExitStack() as stack:
                 for program, cluster in (("watcher", "east"), ("peerer", "west")):
-                    stack.enter_context(
-                        program_child(staged.folder, staged.bus, program, cluster)
-                    )
+                    stack.enter_context(program_child(staged.folder, staged.bus, program, cluster))
                 stack.enter_context(relay(staged, module="heliograph.bench.peer_relay"))
                 progress(f"{nodes} nodes on either side")
                 for number in range(nodes):
@@ -103,9 +101,7 @@ async def _round(
     return taken_s
 
 
-async def _change(
-    staged: Stage, watch: PeerStopwatch, side: str, number: int, nodes: int
-) -> float:
+async def _change(staged: Stage, watch: PeerStopwatch, side: str, number: int, nodes: int) -> float:
     """Let one node have another endpoint; return how long its Peer took."""
     node, port = number % nodes, _port(number)
     annotations = {f"{PREFIX}endpoint": f"198.51.100.7:{port}"}

@@ -121,7 +121,7 @@ async def _all_set(west: MemoryCluster, count: int, progress: Progress) -> None:
     """
     try:
         async with asyncio.timeout(_SET_LIMIT_S):
-            while west.requests["create", "peers"] < count:
+            while west.requests["create", "peers"] < count:  # noqa: ASYNC110 - a counter
                 await asyncio.sleep(_SAMPLE_S)
     except TimeoutError:
         made = west.requests["create", "peers"]

@@ -14,6 +14,7 @@ from heliograph.bench.stage import Progress
 _CLUSTERS: Final = 10
 _PLANNED_NODES: Final = 1000
 _NODES_ON_STAGE: Final = 20
+_PLANS: Final = 50
 _BEATS_S: Final = 60.0
 
 
@@ -23,7 +24,7 @@ async def peers(samples: int, nodes: int, progress: Progress) -> Peers:
     progress(f"planning among {_PLANNED_NODES} nodes")
     return Peers(
         changes=changes,
-        planning=planning(_CLUSTERS, _PLANNED_NODES, samples),
+        planning=planning(_CLUSTERS, _PLANNED_NODES, _PLANS),
         memory=await peerer_memory(_CLUSTERS, nodes, progress),
         heartbeats=await heartbeats(nodes, _BEATS_S, progress),
     )

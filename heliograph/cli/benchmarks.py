@@ -76,6 +76,23 @@ def bench_memory(
     return _bench(lambda progress: memory(fewer, more, progress), as_json=json)
 
 
+@bench.command(name="peers")
+def bench_peers(
+    *,
+    samples: Annotated[int, Parameter(help="Changes of nodes on either side.")] = 200,
+    nodes: Annotated[int, Parameter(help="Nodes, for memory and for heartbeats.")] = 5000,
+    json: Json = False,
+) -> int:
+    """Measure how soon Peers follow nodes; planning, the peerer's memory, the cost of heartbeats.
+
+    Example:
+        heliograph bench peers --json
+    """
+    from heliograph.bench.peers import peers  # noqa: PLC0415 - keeps `--help` quick
+
+    return _bench(lambda progress: peers(samples, nodes, progress), as_json=json)
+
+
 def _bench(measure: Callable[..., Awaitable[msgspec.Struct]], *, as_json: bool) -> int:
     """Run one benchmark."""
     from heliograph.cli import bench as bench_command  # noqa: PLC0415 - keeps `--help` quick
