@@ -23,6 +23,7 @@ from heliograph.kube.watch import Deleted, Listed, ListWatch, Upserted
 SIDES: Final = {"ours": "east.node", "floor": "floor"}
 """What the names of each side's Peers begin with."""
 
+_PROGRAMS: Final = (("watcher", "east"), ("watcher", "west"), ("peerer", "west"))
 _WARM_UP: Final = 20
 _PAUSE_S: Final = 0.15
 _FRESH_S: Final = 86_400
@@ -78,7 +79,7 @@ async def _peered(nodes: int, progress: Progress) -> AsyncIterator[tuple[Stage, 
         watch = PeerStopwatch(staged.west)
         async with alongside(watch.run()):
             with ExitStack() as stack:
-                for program, cluster in (("watcher", "east"), ("peerer", "west")):
+                for program, cluster in _PROGRAMS:
                     stack.enter_context(program_child(staged.folder, staged.bus, program, cluster))
                 stack.enter_context(relay(staged, module="heliograph.bench.peer_relay"))
                 progress(f"{nodes} nodes on either side")

@@ -221,7 +221,8 @@ def program_child(folder: Path, bus: str, program: str, cluster: str) -> Child:
         *("--kubeconfig", f"{folder / 'kubeconfig'}@{cluster}"),
         *("--nats", bus, "--log-level", "warning"),
     )
-    return Child(ChildSettings(name=program, command=command, log=folder / program))
+    log = folder / f"{program}-{cluster}"
+    return Child(ChildSettings(name=program, command=command, log=log))
 
 
 def _service_of(item: EndpointSlice) -> str:
