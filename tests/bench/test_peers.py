@@ -6,7 +6,9 @@ import pytest
 
 from heliograph.bench import peerer_memory as memory
 from heliograph.bench.many_nodes import announced_cluster, announced_nodes, cluster_name
+from heliograph.bench.peers import peers
 from heliograph.bench.planning import picture_of, planned_s, planning
+from heliograph.errors import InputError
 
 
 def test_all_announced_nodes_are_peers_of_their_own() -> None:
@@ -55,3 +57,10 @@ async def test_the_peerers_memory_is_measured(monkeypatch: pytest.MonkeyPatch) -
     assert (figures.clusters, figures.nodes) == (2, 6)
     assert min(figures.idle_bytes, figures.bytes, figures.restarted_bytes) > 10 << 20
     assert "6 Peers are set" in told
+
+
+@pytest.mark.parametrize(("samples", "nodes"), [(1, 5000), (2, 9), (2, 10_001)])
+async def test_what_cannot_be_measured_is_refused(samples: int, nodes: int) -> None:
+    """Nothing is started for too few samples, or for nodes that there are no ranges for."""
+    with pytest.raises(InputError, match="cannot be: give"):
+        await peers(samples, nodes, print)
