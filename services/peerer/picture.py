@@ -66,6 +66,7 @@ class Picture:
         self._rejected: dict[ClusterId, dict[str, _Rejection]] = {}
         self._here: Here | None = None
         self._hosts: frozenset[str] | None = None
+        self._desired: dict[ClusterId, DesiredPeers | None] = {}
 
     def exporting(self) -> set[ClusterId]:
         """Return the clusters of which Peers are, or may have to be."""
@@ -88,6 +89,7 @@ class Picture:
     def changed(self) -> None:
         """Something that plans of all clusters may depend on has changed."""
         self._here = self._hosts = None
+        self._desired.clear()
 
     def contested(self) -> frozenset[ClusterId]:
         """Return the clusters with nodes whose key or address another node announces too."""
@@ -176,7 +178,15 @@ class Picture:
         return table.left_at is not None
 
     def desired(self, exporting: ClusterId) -> DesiredPeers | None:
-        """Return the Peers that should be of a cluster; None while that cannot be told."""
+        """Return the Peers that should be of a cluster; None while that cannot be told.
+
+        Kept until `changed`: a change of one node is followed by several plans.
+        """
+        if exporting not in self._desired:
+            self._desired[exporting] = self._desire(exporting)
+        return self._desired[exporting]
+
+    def _desire(self, exporting: ClusterId) -> DesiredPeers | None:
         table = self.tables.get(exporting)
         declaration = self.declaration(exporting)
         if table is None or declaration is None or not table.known:
