@@ -289,7 +289,7 @@ class Peerer:
                 return self._picture.own.drop(event.object)
 
     def _complain(self) -> None:
-        _log.error(
+        _log.warning(
             "no kind Peer",
             importing=self._importing,
             error=f"the API server of cluster {self._importing} knows no kind Peer "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -13,13 +13,6 @@ from heliograph.demo.play import Outcome, Stage
 from heliograph.demo.step import Step, View
 
 LOGGED = "what the programs logged"
-
-
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """Leave the process's logging as it was."""
-    yield
-    structlog.reset_defaults()
 
 
 async def do() -> None:
