@@ -10,10 +10,14 @@ from typing import Final
 from typing_extensions import override
 
 from tests.faults.model import Export, Mode, Model
+from tests.faults.nodes import ClusterNodes
 from tests.faults.writer import Writer
 
 _SHARED: Final = 3
 _PAUSE_S: Final = 0.2
+_FIRST_NODE: Final = 2
+"""The one before it is the marker."""
+
 _MODES: Final[tuple[Mode, ...]] = ("cluster-ip", "pods")
 
 
@@ -149,3 +153,59 @@ class Sharer(Actor):
             self._change_label,
             self._change_mode,
         )
+
+
+class NodeActor:
+    """Works on the nodes of one cluster.
+
+    Attributes:
+        changes: How many it has made.
+    """
+
+    def __init__(self, nodes: ClusterNodes, dice: random.Random, most: int) -> None:
+        """Prepare an actor for so many nodes at most, beside the marker."""
+        self._nodes, self._dice, self._most = nodes, dice, most
+        self.changes = 0
+
+    async def prepare(self) -> None:
+        """Do what must be done before any actor begins."""
+
+    async def begin(self) -> None:
+        """Add some nodes."""
+        for number in range(self._most // 2):
+            await self._nodes.add(number + _FIRST_NODE)
+
+    async def run(self, go_on: Callable[[], bool]) -> None:
+        """Make changes while `go_on()` says so."""
+        while go_on():
+            await self._choose()
+            self.changes += 1
+            await asyncio.sleep(self._dice.uniform(0, 2 * _PAUSE_S))
+
+    async def end(self) -> None:
+        """Delete all of its nodes."""
+        for name in (*self._nodes.running, *self._nodes.still):
+            await self._nodes.remove(name)
+
+    async def _choose(self) -> None:
+        nodes, dice = self._nodes, self._dice
+        there = {*nodes.running, *nodes.still}
+        free = [n for n in range(_FIRST_NODE, self._most + _FIRST_NODE) if f"n{n}" not in there]
+        if free and (not there or dice.random() < 0.2):
+            await nodes.add(dice.choice(free))
+            return
+        name = dice.choice(sorted(there))
+        await dice.choice([*self._possible(name)])(name)
+
+    def _possible(self, name: str) -> Iterable[Callable[[str], Awaitable[None]]]:
+        nodes = self._nodes
+        if name in nodes.still:
+            return (nodes.start, nodes.start, nodes.start, nodes.remove)
+        return (
+            *(nodes.change_key, self._change_endpoint, nodes.rollout) * 2,
+            *(nodes.fall_silent, nodes.vanish, nodes.remove),
+        )
+
+    async def _change_endpoint(self, name: str) -> None:
+        host = self._nodes.kilo.node(name).endpoint.partition(":")[0]
+        await self._nodes.change(name, endpoint=f"{host}:{self._dice.randrange(1, 60_000)}")

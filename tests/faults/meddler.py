@@ -1,23 +1,32 @@
-"""Somebody who changes mirrors by hand in an importing cluster: all of it must be made good."""
+"""Somebody who changes mirrors and Peers by hand in an importing cluster: all is made good."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
+from heliograph.kilo.peer import PEERS
 from heliograph.kube.client import KubeClient, Selection
 from heliograph.kube.errors import ApiStatus
 from heliograph.kube.objects import ENDPOINT_SLICES, SERVICES, EndpointSlice, ObjectMeta
 from heliograph.marks import SERVICE_NAME_LABEL
 from tests.faults.model import Model
+from tests.faults.nodes import ClusterNodes
 from tests.faults.writer import patiently
+from tests.support.peers_seen import PeersSeen
 
 _PAUSE_S: Final = 2.0
 _PORTS: Final = [{"name": "http", "protocol": "TCP", "port": 9}]
+_RARELY: Final = 0.4
+_PEER_PATCHES: Final[list[dict[str, object]]] = [
+    {"spec": {"allowedIPs": ["10.99.9.0/24"]}},
+    {"spec": {"endpoint": None}},
+    {"spec": {"persistentKeepalive": 9}, "metadata": {"annotations": None}},
+]
 _NOBODY: Final = [{"addresses": ["10.9.9.9"]}]
 
 
@@ -79,6 +88,46 @@ class Meddler:
         of = Selection(namespace=self._model.namespace, labels=f"{SERVICE_NAME_LABEL}={name}")
         listing = await patiently(lambda: self._client.list(ENDPOINT_SLICES, of))
         return tuple(listing.items)
+
+
+class PeerMeddler:
+    """Spoils Peers of one importing cluster, in some rounds.
+
+    Attributes:
+        changes: How many it has spoilt.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        nodes: Mapping[str, ClusterNodes],
+        seen: PeersSeen,
+        dice: random.Random,
+    ) -> None:
+        self._client, self._nodes, self._seen, self._dice = client, nodes, seen, dice
+        self.changes = 0
+
+    async def run(self, go_on: Callable[[], bool]) -> None:
+        """Spoil Peers while `go_on()` says so; in other rounds, nothing at all."""
+        if self._dice.random() < _RARELY:
+            self._seen.forgive()
+            while go_on():
+                await self._spoil()
+                self.changes += 1
+                await asyncio.sleep(self._dice.uniform(0, _PAUSE_S))
+
+    async def _spoil(self) -> None:
+        names = [name for name in sorted(self._seen.peers) if "-marker" not in name]
+        if not names:
+            return
+        name = self._dice.choice(names)
+        exporting, _, node = name.split(".", 2)
+        self._nodes[exporting].interrupt(node)
+        patch = self._dice.choice([None, *_PEER_PATCHES])
+        if patch is None:
+            await _once(lambda: self._client.delete(PEERS, ObjectMeta(name=name)))
+        else:
+            await _once(lambda: self._client.merge_patch(PEERS, "", name, patch))
 
 
 async def _once(attempt: Callable[[], Awaitable[object]]) -> None:

@@ -1,4 +1,4 @@
-"""A restart of everything over mirrors that are as they should be: nothing is written."""
+"""A restart of everything over mirrors and Peers that are as they should be: nothing is written."""
 
 from __future__ import annotations
 
@@ -29,6 +29,9 @@ async def restart_over_nothing(world: World) -> None:
     for reflector in world.stage.reflectors.values():
         writes = await reflector.api_writes(world.session)
         assert writes == marks * _WRITES_OF_A_MARK, f"{reflector.name} wrote {writes} times"
+    for peerer in world.stage.peerers.values():
+        writes = await peerer.api_writes(world.session)
+        assert writes == marks, f"{peerer.name} wrote {writes} times"
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""A watcher or reflector as a process: it can be stopped, killed, paused, and asked."""
+"""A watcher, reflector or peerer as a process: it can be stopped, killed, paused, and asked."""
 
 from __future__ import annotations
 

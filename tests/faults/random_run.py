@@ -39,13 +39,15 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     changes: int
     mirrors: int
     mirror_changes: int
+    peer_changes: int
     longest_settling_s: float
 
     @override
     def __str__(self) -> str:
         return (
             f"{self.rounds} rounds, {self.faults} faults, {self.changes} changes, "
-            f"{self.mirrors} mirrors now, {self.mirror_changes} changes of mirrors seen, "
+            f"{self.mirrors} mirrors now, {self.mirror_changes} changes of them "
+            f"and {self.peer_changes} of Peers seen, "
             f"settled within {self.longest_settling_s:.1f} s each time"
         )
 
@@ -72,6 +74,7 @@ class RandomRun:
             changes=self._burst.changes,
             mirrors=sum(len(world.model.mirrors(c)) for c in world.stage.clusters),
             mirror_changes=world.mirror_changes,
+            peer_changes=world.peer_changes,
             longest_settling_s=world.longest_settling_s,
         )
 

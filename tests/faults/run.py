@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-from tests.faults.burst import Actor, Sharer, dice_of
+from tests.faults.burst import Actor, NodeActor, Sharer, dice_of
 from tests.faults.faults import Fault
-from tests.faults.meddler import Meddler
+from tests.faults.meddler import Meddler, PeerMeddler
 from tests.faults.world import World
 
 FEW: Final = 6
@@ -19,6 +19,9 @@ MANY: Final = 50
 _ACTORS: Final = 2
 """How many work in each cluster at the same time."""
 
+_NODES: Final = 4
+"""How many nodes a cluster has at most, beside the marker."""
+
 _SHARE_FROM: Final = 2
 """Beside two clusters that export one name there must be another that imports it."""
 
@@ -27,7 +30,7 @@ class Burst:
     """All actors of a run; what they do follows from the seed and from nothing else."""
 
     def __init__(self, world: World, seed: int, *, meddling: bool = False, most: int = FEW) -> None:
-        self._actors: list[Actor] = [
+        self._actors: list[Actor | NodeActor] = [
             Actor((cluster, n), world.model, writer, dice_of(seed, cluster, n), most)
             for cluster, writer in world.writers.items()
             for n in range(_ACTORS)
@@ -36,8 +39,15 @@ class Burst:
         for cluster, writer in exporting:
             dice = dice_of(seed, cluster, "shared")
             self._actors.append(Sharer((cluster, _ACTORS), world.model, writer, dice, most))
-        self._meddlers = [
+        for cluster, nodes in world.nodes.items():
+            self._actors.append(NodeActor(nodes, dice_of(seed, cluster, "nodes"), _NODES))
+        self._meddlers: list[Meddler | PeerMeddler] = [
             Meddler(client, world.model, dice_of(seed, cluster, "by hand"), world.history.note)
+            for cluster, client in world.clients.items()
+            if meddling
+        ]
+        self._meddlers += [
+            PeerMeddler(client, world.nodes, world.peers[cluster], dice_of(seed, cluster, "Peers"))
             for cluster, client in world.clients.items()
             if meddling
         ]

@@ -17,6 +17,8 @@ FAULTS = (
     "watcher of east killed",
     "reflector of west stopped",
     "reflector of west killed",
+    "peerer of west stopped",
+    "peerer of west killed",
     "NATS stopped",
     "NATS killed",
     "NATS lost its store",
@@ -28,7 +30,7 @@ FAULTS = (
 
 @pytest.mark.parametrize("name", FAULTS)
 async def test_a_fault_during_a_burst_changes_nothing_in_the_end(stage: Stage, name: str) -> None:
-    """Mirrors are exactly those of the exports, and none that stayed exported went meanwhile."""
+    """Mirrors and Peers are exactly as they must be, and none that stayed went meanwhile."""
     async with world_on(stage) as world:
         await one_fault(world, all_faults(stage)[name], seed=1, for_s=0.5)
 

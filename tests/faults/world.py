@@ -1,4 +1,4 @@
-"""One test's world: a namespace in every cluster, its exports, and what keeps an eye on mirrors."""
+"""One test's world: exports and nodes of every cluster, and what keeps an eye on their effects."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Final
 import aiohttp
 
 from heliograph.bus.background import alongside
+from heliograph.kilo.peer import PEERS, Peer
 from heliograph.kube.client import KubeClient, Selection
 from heliograph.kube.kubeconfig import Kubeconfig
 from heliograph.kube.objects import (
@@ -31,9 +32,11 @@ from tests.faults.faults import Fault
 from tests.faults.history import History
 from tests.faults.mirrors import read_mirrors
 from tests.faults.model import Export, Model, differences
+from tests.faults.nodes import ClusterNodes, PatientClient, peer_differences
 from tests.faults.recorder import Recorder, versions
-from tests.faults.stage import POD_RANGES, Stage
+from tests.faults.stage import POD_RANGES, RANGES, Stage
 from tests.faults.writer import Writer, patiently
+from tests.support.peers_seen import PeersSeen
 
 _SETTLE_S: Final = 60.0
 _LOOK_S: Final = 0.1
@@ -47,6 +50,8 @@ class World:
         model: What must be.
         history: What happened.
         writers: By exporting cluster.
+        nodes: By exporting cluster.
+        peers: What is seen of Peers, by importing cluster.
         clients: By cluster, as kubectl would be.
         session: To ask programs' pages with.
         longest_settling_s: How long it took at most until all was as it must be.
@@ -64,6 +69,8 @@ class World:
         self._recorders = {
             c: Recorder(client, self.model, self.history.violation) for c, client in clients.items()
         }
+        self.nodes = {c: ClusterNodes(c, client) for c, client in clients.items()}
+        self.peers = {c: self._watch_of_peers(client) for c, client in clients.items()}
         self._markers = {c: Export(cluster=c, name=f"{c}-marker") for c in clients}
 
     async def open(self) -> None:
@@ -74,12 +81,17 @@ class World:
             await ensure_node(client, "node-1", POD_RANGES[cluster])
         for cluster, marker in self._markers.items():
             await self.writers[cluster].create(self.model.add(marker))
+            await self.nodes[cluster].add_marker()
 
     async def keep(self) -> None:
         """Look at all mirrors and keep the programs running, for ever."""
         async with asyncio.TaskGroup() as tasks:
             for recorder in self._recorders.values():
                 tasks.create_task(recorder.run())
+            for seen in self.peers.values():
+                tasks.create_task(seen.run())
+            for nodes in self.nodes.values():
+                tasks.create_task(nodes.kilo.beat())
             tasks.create_task(self._keep_programs())
 
     async def suffer(self, fault: Fault, for_s: float) -> None:
@@ -103,10 +115,14 @@ class World:
         began_s = time.monotonic()
         self.history.note("settling")
         await self.mark()
-        await self._until(self._lacking, "the mirrors are not as they must be")
+        await self._until(self._lacking, "mirrors or Peers are not as they must be")
         await self._until(self._unseen, "the recorder does not see what is there")
         await self.all_ready()
         self.model.settle()
+        for nodes in self.nodes.values():
+            nodes.settle()
+        for seen in self.peers.values():
+            seen.expect()
         self.longest_settling_s = max(self.longest_settling_s, time.monotonic() - began_s)
         self.history.note(f"settled, {len([e for e in self.model if e.wanted])} exports")
         self.check()
@@ -124,25 +140,38 @@ class World:
         """How many changes of mirrors were seen."""
         return sum(recorder.changes for recorder in self._recorders.values())
 
+    @property
+    def peer_changes(self) -> int:
+        """How many changes of Peers were seen."""
+        return sum(len(seen.events) for seen in self.peers.values())
+
     async def mark(self) -> None:
-        """Change the marker of every exporting cluster."""
+        """Change the markers of every exporting cluster: a Service and a node."""
         for cluster, marker in self._markers.items():
+            await self.nodes[cluster].mark()
             await self.writers[cluster].set_port(marker, marker.port % 60_000 + 1)
 
     async def versions(self) -> dict[str, str]:
-        """Return the resource versions of everything in the namespace, but of the markers."""
+        """Return the resource versions of all Services, slices and Peers, but of the markers."""
         found: dict[str, str] = {}
         for cluster in self.clients:
             services, slices = await self._read(cluster)
-            for name, version in versions(services, slices).items():
+            peers = await self._peers(cluster)
+            names = versions(services, slices) | {
+                f"Peer {name}": peer.metadata.resource_version for name, peer in peers.items()
+            }
+            for name, version in names.items():
                 if "-marker" not in name:
                     found[f"{cluster}: {name}"] = version
         return found
 
     async def close(self) -> None:
-        """Delete the markers, and wait until nothing of ours is left."""
+        """Delete markers and nodes, and wait until nothing of ours is left."""
         for cluster, marker in self._markers.items():
             await self.writers[cluster].delete(marker)
+            for name in self.nodes[cluster].kilo.names:
+                await self.nodes[cluster].remove(name)
+        await self._until(self._leftovers, "Peers are left")
         await self._until(self._lacking, "what must go is still there")
 
     async def _lacking(self) -> list[str]:
@@ -151,7 +180,19 @@ class World:
             found = read_mirrors(*await self._read(cluster, MANAGED_SELECTOR))
             wanted = self.model.mirrors(cluster)
             lines += [f"{cluster}: {line}" for line in differences(wanted, found)]
+            lines += [f"{cluster}: {line}" for line in await self._lacking_peers(cluster)]
         return lines
+
+    async def _lacking_peers(self, cluster: str) -> list[str]:
+        others = [nodes for name, nodes in self.nodes.items() if name != cluster]
+        if not any(nodes.kilo.names for nodes in others):  # the world ends
+            return []
+        return list(peer_differences(others, await self._peers(cluster)))
+
+    async def _leftovers(self) -> list[str]:
+        return [
+            f"{cluster}: {name}" for cluster in self.clients for name in await self._peers(cluster)
+        ]
 
     async def _unseen(self) -> list[str]:
         lines = []
@@ -159,6 +200,10 @@ class World:
             there = versions(*await self._read(cluster, MANAGED_SELECTOR))
             if there != recorder.versions:
                 lines.append(f"{cluster}: there is {there}, and seen was {recorder.versions}")
+        for cluster, seen in self.peers.items():
+            peers = await self._peers(cluster)
+            if {n: p.metadata.resource_version for n, p in peers.items()} != seen.versions:
+                lines.append(f"{cluster}: there are {peers}, and seen was {seen.versions}")
         return lines
 
     async def _unready(self) -> list[str]:
@@ -180,6 +225,24 @@ class World:
             lambda: client.list(resource, Selection(namespace=namespace, labels=selector))
         )
         return tuple(listing.items)
+
+    async def _peers(self, cluster: str) -> dict[str, Peer]:
+        client = self.clients[cluster]
+        listing = await patiently(lambda: client.list(PEERS))
+        return {peer.metadata.name: peer for peer in listing.items}
+
+    def _watch_of_peers(self, client: KubeClient) -> PeersSeen:
+        shared = {c: cidrs for c, cidrs in RANGES.items() if c in self.clients}
+        seen = PeersSeen(client, shared, self.history.violation)
+        seen.on_gone = lambda peer: self._judge_loss(client.cluster, peer)
+        return seen
+
+    def _judge_loss(self, importing: str, peer: Peer) -> None:
+        exporting, _, node = peer.metadata.name.split(".", 2)
+        if node in self.nodes[exporting].steady:
+            self.history.violation(
+                f"in {importing}, Peer {peer.metadata.name} is gone, although its node is there"
+            )
 
     async def _until(self, lacking: Callable[[], Awaitable[list[str]]], what: str) -> None:
         """Wait until nothing is lacking any more."""
@@ -214,7 +277,7 @@ async def world_on(stage: Stage) -> AsyncIterator[World]:
         clients = {}
         for name in stage.clusters:
             kubeconfig = Kubeconfig(path=stage.kubeconfig, context=name)
-            client = KubeClient(name, kubeconfig, field_manager="kubectl")
+            client = PatientClient(name, kubeconfig, field_manager="kubectl")
             clients[name] = await stack.enter_async_context(client)
         world = World(stage, clients, session)
         await world.open()

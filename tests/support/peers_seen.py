@@ -36,6 +36,7 @@ class PeersSeen:
         peers: By name, as last seen.
         events: All events, oldest first; a listing is the events that lead to it.
         listed: Set once all Peers were seen.
+        on_gone: Hears of each Peer that is gone, or was made anew.
     """
 
     def __init__(
@@ -54,6 +55,8 @@ class PeersSeen:
         """
         self._client, self._shared, self._report = client, shared, report
         self._held: set[str] = set()
+        self._forgiving = False
+        self.on_gone: Callable[[Peer], None] = lambda _: None
         self.peers: dict[str, Peer] = {}
         self.events: list[Seen] = []
         self.listed = asyncio.Event()
@@ -72,8 +75,12 @@ class PeersSeen:
         return [event.what for event in self.events if event.name == name]
 
     def forgive(self) -> None:
-        """Take that a person took a range away; it counts again once somebody has it."""
-        self._held.clear()
+        """Take that a person takes ranges away, until `expect`."""
+        self._forgiving = True
+
+    def expect(self) -> None:
+        """Take that all is as it should be: from now on no range may lose its holder."""
+        self._forgiving = False
 
     async def run(self) -> None:
         """Watch, for ever."""
@@ -99,6 +106,7 @@ class PeersSeen:
             self.peers[name] = now
         if before is not None and (now is None or now.metadata.uid != before.metadata.uid):
             self.events.append(Seen(what="gone", peer=before))
+            self.on_gone(before)
             before = None
         if now is not None and now != before:
             self.events.append(Seen(what="changed" if before else "new", peer=now))
@@ -122,5 +130,5 @@ class PeersSeen:
             self._held.add(cidr)
         elif cidr in self._held:
             self._held.discard(cidr)
-            if peers:
+            if peers and not self._forgiving:
                 yield f"no Peer has {cidr} for a moment"
