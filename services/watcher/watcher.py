@@ -284,7 +284,7 @@ class Watcher:
             await self._ensure_stream()
             async with alongside(self._keep_stream()):
                 await announcer.compare()
-            self._announce_all()
+                self._announce_all()  # at once: a lease would vouch for what the stream lacks
 
     async def _renew_lease(self, announcer: Announcer) -> None:
         message = self._cluster_message()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -451,6 +452,33 @@ async def test_a_stream_that_is_deleted_comes_back(world: World) -> None:
         world.export(name="fresh")
         await eventually(lambda: watching.is_ready(CART) is False)
         await eventually(lambda: watching.is_ready(FRESH) is False)
+
+
+async def test_no_lease_vouches_for_a_stream_that_is_being_filled(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who trusted the digest of an empty stream would take everything for withdrawn."""
+    leases: list[ClusterAnnounced] = []
+
+    def hear(message: RawMessage) -> None:
+        said = decode(parse_subject(message.subject), message.payload)
+        leases.extend([said] if isinstance(said, ClusterAnnounced) and said.digests else [])
+
+    @contextlib.asynccontextmanager
+    async def slowly(work: Any) -> AsyncIterator[None]:  # noqa: ANN401 - a coroutine
+        async with alongside(work):
+            yield
+        await asyncio.sleep(0.3)  # a busy machine: several leases are due meanwhile
+
+    monkeypatch.setattr("services.watcher.watcher.alongside", slowly)
+    world.export()
+    async with world.watching() as watching, connected(world.server.url) as other:
+        await other.subscribe(str(CLUSTER), hear)
+        await delete_stream(other, stream_name(EAST))
+        world.export(name="fresh")
+        await eventually(lambda: watching.is_ready(FRESH) is False)
+        await eventually(lambda: leases)
+    assert all(lease.digests["service"].count for lease in leases if lease.digests)
 
 
 async def test_differences_are_found_from_time_to_time(world: World) -> None:
