@@ -6,25 +6,24 @@ happens between the server and the importer, or in the stream itself.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from heliograph.bus import Connection, Message, StreamSettings, ensure_stream
+from heliograph.bus import StreamSettings, ensure_stream
 from heliograph.contract.headers import EPOCH
 from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import stream_name, stream_subjects
-from tests.bus.support import Meddler
 from tests.faults.support import CHANGED, Stage, mirrors, two_clusters
+from tests.faults.way import Meddling, Way, meddlings
 from tests.support.joined import NAMESPACE, JoinedClusters, eventually
 
 pytestmark = pytest.mark.nats
 
 EAST = ClusterId("east")
-ACK = "$JS.ACK."
 REJECTED, RESYNCS = "heliograph_messages_rejected_total", "heliograph_resyncs_total"
 WITHDRAWN = b'{"type":"service.withdrawn.v1"}'
 NEWER = b'{"type":"service.exported.v9","cluster_ips":["10.110.0.66"]}'
@@ -32,68 +31,13 @@ EXPORTED = (
     b'{"type":"service.exported.v1","ready":true,"exported_at":"2026-01-01T00:00:00Z",'
     b'"ip_families":["IPv4"],"cluster_ips":["10.110.0.77"],"ports":[{"port":80}]}'
 )
-Meddling = Callable[[list[Message]], list[Message]]
-"""Takes the first messages of the way, returns what comes of them."""
-
-
-def with_changes(**changes: object) -> Meddling:
-    return lambda messages: [msgspec.structs.replace(m, **changes) for m in messages]
-
-
-MEDDLINGS: dict[str, tuple[int, Meddling]] = {
-    # what happens                   to how many  what comes of them
-    "lost":                          (1, lambda _: []),
-    "several lost":                  (3, lambda _: []),
-    "repeated":                      (1, lambda m: [*m, *m]),
-    "reordered":                     (2, lambda m: [m[1], m[0]]),
-    "late":                          (3, lambda m: [m[1], m[2], m[0]]),
-    "cut off":                       (1, with_changes(payload=b'{"type":"service.exp')),
-    "empty":                         (1, with_changes(payload=b"")),
-    "no text":                       (1, with_changes(payload=b"\xff\x00\xff")),
-    "of a newer version":            (1, with_changes(payload=NEWER)),
-    "under a foreign subject":       (1, with_changes(subject="heliograph.v1.south.service.a.b")),
-    "under a strange subject":       (1, with_changes(subject="heliograph.v1.east.service.a")),
-    "of an older incarnation":       (1, with_changes(headers={EPOCH: "1"})),
-    "without headers":               (1, with_changes(headers={})),
-    "of an incarnation that is none": (1, with_changes(headers={EPOCH: "-1"})),
-}  # fmt: skip
-
-
-class Way:
-    """The way of one importer's messages: meddles once, with the first deliveries of Services."""
-
-    def __init__(self) -> None:
-        self.count, self.meddling = 0, MEDDLINGS["lost"][1]
-        self._held: list[Message] = []
-
-    def meddle(self, count: int, meddling: Meddling) -> None:
-        """Meddle with the next `count` deliveries."""
-        self.count, self.meddling = count, meddling
-
-    def seen(self, connection: Connection) -> Connection:
-        """Return the connection as the importer sees it."""
-        meddler = Meddler(connection)
-        meddler.meddle = self._pass
-        return meddler  # type: ignore[return-value]
-
-    @property
-    def done(self) -> bool:
-        """Whether it has meddled."""
-        return len(self._held) == self.count
-
-    def _pass(self, message: Message) -> list[Message]:
-        if self.done or not message.reply.startswith(ACK):
-            return [message]
-        if ".service." not in message.subject:
-            return [message]
-        self._held.append(message)
-        return self.meddling(self._held) if self.done else []
+MEDDLINGS = meddlings("service", NEWER)
 
 
 @asynccontextmanager
 async def meddled(folder: Path) -> AsyncIterator[tuple[Stage, Way]]:
     """Run two clusters of which one imports by a way that meddles."""
-    way = Way()
+    way = Way("service")
     async with two_clusters(folder) as stage:
         for n in range(4):
             stage.lab["east"].export(f"kept-{n}")
