@@ -203,7 +203,7 @@ class NodeActor:
             return (nodes.start, nodes.start, nodes.start, nodes.remove)
         return (
             *(nodes.change_key, self._change_endpoint, nodes.rollout) * 2,
-            *(nodes.fall_silent, nodes.vanish, nodes.remove),
+            *(nodes.fall_silent, nodes.remove),
         )
 
     async def _change_endpoint(self, name: str) -> None:

@@ -13,11 +13,10 @@ from heliograph.kube.client import KubeClient
 from heliograph.kube.errors import AlreadyExists, NotFound
 from heliograph.kube.objects import ObjectMeta, Resource, T
 from heliograph.lab.kilo import KiloNode, KiloNodes, kilo_nodes, kilo_subnet
-from tests.faults.stage import GRACE_S, RANGES
+from tests.faults.stage import RANGES
 from tests.faults.writer import patiently
 
 _SILENT_S = 100
-_VANISHED_S = GRACE_S + 1000
 
 
 class PatientClient(KubeClient):
@@ -77,7 +76,6 @@ class ClusterNodes:
             client, subnet=kilo_subnet(self._number), heartbeat_s=20, seed=self._number
         )
         self._silent: set[str] = set()
-        self._vanished: set[str] = set()
         self.steady: set[str] = set()
 
     @property
@@ -92,7 +90,7 @@ class ClusterNodes:
     @property
     def still(self) -> list[str]:
         """The nodes whose hearts have stopped."""
-        return sorted(self._silent | self._vanished)
+        return sorted(self._silent)
 
     async def add_marker(self) -> None:
         """Add the node whose changes pass behind all others."""
@@ -111,7 +109,6 @@ class ClusterNodes:
         """Delete a node."""
         self.interrupt(name)
         self._silent.discard(name)
-        self._vanished.discard(name)
         await self.kilo.remove(name)
 
     async def change(self, name: str, **facts: str) -> None:
@@ -132,16 +129,9 @@ class ClusterNodes:
         self._silent.add(name)
         await self.kilo.go_silent(name, ago_s=_SILENT_S)
 
-    async def vanish(self, name: str) -> None:
-        """Let its heart have stopped, for longer than that."""
-        self.interrupt(name)
-        self._vanished.add(name)
-        await self.kilo.go_silent(name, ago_s=_VANISHED_S)
-
     async def start(self, name: str) -> None:
         """Let the heart of a silent node beat again."""
         self._silent.discard(name)
-        self._vanished.discard(name)
         await self.kilo.start(name)
 
     def interrupt(self, name: str) -> None:
@@ -150,12 +140,11 @@ class ClusterNodes:
 
     def settle(self) -> None:
         """Note that every cluster was seen to have what is wanted now."""
-        self.steady = set(self.kilo.names) - self._vanished
+        self.steady = set(self.kilo.names)
 
     def wanted(self) -> dict[str, Wanted]:
         """Return the Peers that each other cluster must have of it."""
-        names = (name for name in self.kilo.names if name not in self._vanished)
-        return {f"{self.cluster}.node.{name}": self._wanted(name) for name in names}
+        return {f"{self.cluster}.node.{name}": self._wanted(name) for name in self.kilo.names}
 
     def _wanted(self, name: str) -> Wanted:
         node, healthy = self.kilo.node(name), name not in self._silent

@@ -18,6 +18,7 @@ from heliograph.kube.kubeconfig import Kubeconfig
 from heliograph.kube.objects import (
     ENDPOINT_SLICES,
     NAMESPACES,
+    NODES,
     SERVICES,
     EndpointSlice,
     Namespace,
@@ -78,6 +79,8 @@ class World:
         for cluster, client in self.clients.items():
             namespace = Namespace(metadata=ObjectMeta(name=self.model.namespace))
             await client.create(NAMESPACES, namespace)
+            for node in (await client.list(NODES)).items:  # of a test that failed
+                await client.delete(NODES, ObjectMeta(name=node.metadata.name))
             await ensure_node(client, "node-1", POD_RANGES[cluster])
         for cluster, marker in self._markers.items():
             await self.writers[cluster].create(self.model.add(marker))
