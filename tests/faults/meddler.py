@@ -25,7 +25,7 @@ _RARELY: Final = 0.4
 _PEER_PATCHES: Final[list[dict[str, object]]] = [
     {"spec": {"allowedIPs": ["10.99.9.0/24"]}},
     {"spec": {"endpoint": None}},
-    {"spec": {"persistentKeepalive": 9}, "metadata": {"annotations": None}},
+    {"spec": {"persistentKeepalive": 9}},
 ]
 _NOBODY: Final = [{"addresses": ["10.9.9.9"]}]
 
