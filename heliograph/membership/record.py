@@ -51,6 +51,10 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
     admitted: Mapping[ClusterId, Admitted] = {}
     unknown: tuple[str, ...] = ()
 
+    def decides_as(self, other: Membership) -> bool:
+        """Tell whether another one differs at most in the record of who was admitted."""
+        return msgspec.structs.replace(self, admitted=other.admitted) == other
+
     @property
     def left(self) -> bool:
         """Whether this cluster has left the ClusterSet."""

@@ -261,9 +261,15 @@ class Reflector:
         self._look_at(self._picture.keys_from(exporting))
 
     def _on_membership(self, membership: Membership) -> None:
-        """Take what people decided; whatever may depend on it is looked at."""
+        """Take what people decided; whatever may depend on it is looked at.
+
+        The record of who was admitted is the programs' own: what it changes, the admissions tell.
+        """
+        same = membership.decides_as(self._picture.membership)
         self._picture.membership = membership
         self._admissions.follow(membership)
+        if same and self._members.known.is_set():
+            return
         for exporting in membership.forgotten:
             self._holding.forget(exporting)
         self._look_at(self._picture.keys())

@@ -77,3 +77,11 @@ def test_no_content_breaks_a_program(data: dict[str, str]) -> None:
     """ConfigMaps are edited by hand."""
     membership = read(data)
     assert membership.left == bool(data.get("left"))
+
+
+def test_the_record_of_admissions_is_no_decision_of_people() -> None:
+    """Programs write it; nothing that people decided is different for it."""
+    entry = {"admitted.east": "2026-11-27T05:00:00Z 10.96.0.0/16"}
+    assert read(entry).decides_as(read({}))
+    assert read({}).decides_as(read(entry))
+    assert not read({"forgotten.east": "x"} | entry).decides_as(read(entry))

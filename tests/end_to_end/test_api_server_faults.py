@@ -44,6 +44,7 @@ Accesses = dict[str, ClusterAccess]
 
 HTTP = ServiceSpec(ports=(Port(name="http", port=80),))
 PORT_81 = {"spec": {"ports": [{"name": "http", "port": 81}]}}
+_QUIET_S = 0.5
 _LOOK_S = 2.0  # how long nothing must happen
 
 
@@ -223,6 +224,8 @@ async def test_what_the_api_server_does_not_take_is_not_repeated(accesses: Acces
             await stage["east"].add_service("six", spec)
             await eventually(lambda: stage.refused("north", "six") == ("Rejected",))
             assert 422 in {r.status for r in proxy.requests if r.verb == "create"}
+            # its slice was made beside it, and that news is one more look at the mirror
+            await eventually(lambda: not services_written(proxy, time.monotonic() - _QUIET_S))
 
             since_s = time.monotonic()
             await asyncio.sleep(_LOOK_S)  # nothing may happen meanwhile
