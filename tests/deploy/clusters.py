@@ -85,6 +85,7 @@ class Cluster:
         self.name = name
         self._binary, self._folder = binary, folder
         self._audit = folder / "audit.log"
+        self._forgotten = 0
         policy = folder / "policy.yaml"
         policy.write_text(yaml.safe_dump(_POLICY), encoding="utf-8")
         settings = ControlPlaneSettings(
@@ -174,10 +175,17 @@ class Cluster:
         return "false" not in answers
 
     def requests(self, account: str) -> list[Request]:
-        """Return all requests that a ServiceAccount has made."""
-        lines = self._audit.read_bytes().splitlines() if self._audit.exists() else []
+        """Return the requests that a ServiceAccount has made, of those that are not forgotten."""
+        lines = self._audited()[self._forgotten :]
         made = [msgspec.json.decode(line, type=Request) for line in lines]
         return [r for r in made if r.user.username.endswith(f":{account}")]
+
+    def forget_requests(self) -> None:
+        """Pass over all requests so far: others have tried this and that with these accounts."""
+        self._forgotten = len(self._audited())
+
+    def _audited(self) -> list[bytes]:
+        return self._audit.read_bytes().splitlines() if self._audit.exists() else []
 
 
 def eventually(condition: Callable[[], object], what: str, timeout_s: float = 30) -> None:

@@ -39,6 +39,7 @@ def world(
     Peers are a kind that Kilo brings; none of our manifests does.
     """
     for cluster in clusters.values():
+        cluster.forget_requests()
         cluster.apply(peer_crd())
     with at_work(clusters, certificates, tmp_path_factory.mktemp("world")) as working:
         yield working
