@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -43,6 +43,7 @@ _UNCONFIRMED = (
     f"what it exports, or removals are held; are the watchers of the other clusters running?"
 )
 Work = Coroutine[Any, Any, None]
+S = TypeVar("S", ReflectorSettings, PeererSettings)
 
 
 class NotFinished(HeliographError):
@@ -89,40 +90,41 @@ async def run_reflector(
     program: ProgramSettings, settings: ReflectorSettings, *, once: bool
 ) -> None:
     """Run the reflector until cancelled, or until every mirror is as it should be."""
-    metrics = Metrics("reflector", settings.cluster)
-    rights = reflector_rights(settings)
-    traces = telemetry.from_environment("reflector", settings.cluster, os.environ)
-    async with AsyncExitStack() as stack:
-        access = program.cluster_access()
-        client = await stack.enter_async_context(cluster(settings.cluster, access, rights))
-        buses = await _buses(
-            stack, partial(program.bus, "reflector", settings.cluster), settings.import_from
-        )
-        reflector = Reflector(
-            settings,
-            client,
-            home=buses.home,
-            buses=buses.imports,
-            telemetry=traces,
-            metrics=metrics,
-        )
-        served = Served(program="reflector", ready=lambda: reflector.ready, metrics=metrics)
-        await stack.enter_async_context(page(program.listen, served))
-        await (_once(reflector.run(), reflector.caught_up()) if once else reflector.run())
-    traces.shutdown()
+    running = _Running(program="reflector", settings=settings, rights=reflector_rights(settings))
+    await _run_importing(program, running, Reflector, once=once)
 
 
 async def run_peerer(program: ProgramSettings, settings: PeererSettings, *, once: bool) -> None:
     """Run the peerer until cancelled, or until every Peer is as it should be."""
-    metrics = Metrics("peerer", settings.cluster)
-    traces = telemetry.from_environment("peerer", settings.cluster, os.environ)
+    running = _Running(program="peerer", settings=settings, rights=peerer_rights(settings))
+    await _run_importing(program, running, Peerer, once=once)
+
+
+class _Running(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
+    """An importing program: its name, its settings, and what it must be allowed to do."""
+
+    program: str
+    settings: S
+    rights: tuple[Right, ...]
+
+
+async def _run_importing(
+    common: ProgramSettings,
+    running: _Running[S],
+    make: Callable[..., Reflector | Peerer],
+    *,
+    once: bool,
+) -> None:
+    """Run a program that consumes what other clusters publish, with all its connections."""
+    name, settings = running.program, running.settings
+    metrics = Metrics(name, settings.cluster)
+    traces = telemetry.from_environment(name, settings.cluster, os.environ)
     async with AsyncExitStack() as stack:
-        access, rights = program.cluster_access(), peerer_rights(settings)
-        client = await stack.enter_async_context(cluster(settings.cluster, access, rights))
-        buses = await _buses(
-            stack, partial(program.bus, "peerer", settings.cluster), settings.import_from
-        )
-        peerer = Peerer(
+        opening = cluster(settings.cluster, common.cluster_access(), running.rights)
+        client = await stack.enter_async_context(opening)
+        at = partial(common.bus, name, settings.cluster)
+        buses = await _buses(stack, at, settings.import_from)
+        made = make(
             settings,
             client,
             home=buses.home,
@@ -130,9 +132,9 @@ async def run_peerer(program: ProgramSettings, settings: PeererSettings, *, once
             telemetry=traces,
             metrics=metrics,
         )
-        served = Served(program="peerer", ready=lambda: peerer.ready, metrics=metrics)
-        await stack.enter_async_context(page(program.listen, served))
-        await (_once(peerer.run(), peerer.caught_up()) if once else peerer.run())
+        served = Served(program=name, ready=lambda: made.ready, metrics=metrics)
+        await stack.enter_async_context(page(common.listen, served))
+        await (_once(made.run(), made.caught_up()) if once else made.run())
     traces.shutdown()
 
 
