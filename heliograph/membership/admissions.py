@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -166,6 +166,17 @@ class Admissions:
             self._complaint = error
             where = f"ConfigMap {self._namespace}/{NAME}"
             _log.info("who was admitted is not written down", where=where, error=error)
+
+
+def decide_now(
+    own: Declaration | None,
+    others: Iterable[Declaration],
+    membership: Membership,
+    policy: RangePolicy,
+) -> Decision:
+    """Decide who would take part now, and write nothing down: for looks ahead."""
+    limited = (policy.limit(other) for other in others)
+    return decide(own, limited, membership.admitted, rfc3339(now_ns()))
 
 
 async def own_declaration(client: KubeClient, cluster: ClusterId) -> Declaration:

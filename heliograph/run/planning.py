@@ -13,11 +13,9 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from heliograph.admission.decide import decide
 from heliograph.admission.declaration import Declaration, Overlap, declaration_of
 from heliograph.admission.explain import REASON, explain
 from heliograph.admission.policy import PRIVATE_RANGES, RangePolicy
-from heliograph.clock import now_ns, rfc3339
 from heliograph.contract.digest import LiveSet, fingerprint
 from heliograph.contract.messages import ClusterAnnounced, decode, encode
 from heliograph.contract.names import ClusterId
@@ -26,7 +24,7 @@ from heliograph.imports.table import Table
 from heliograph.kube.client import KubeClient
 from heliograph.kube.kubeconfig import Kubeconfig
 from heliograph.kube.rights import Right
-from heliograph.membership.admissions import own_declaration
+from heliograph.membership.admissions import decide_now, own_declaration
 from heliograph.membership.configmap import current
 from heliograph.run.changes import Change, change_of
 from heliograph.run.programs import NotFinished, cluster
@@ -129,13 +127,13 @@ def _overlaps(
 ) -> Mapping[ClusterId, tuple[Overlap, ...]]:
     """Return the clusters that are not admitted for their ranges, with what stands against them."""
     wanted = (o for o in offers if picture.imports_from(o.cluster))
-    policy = RangePolicy(PRIVATE_RANGES)
     declared = [
-        policy.limit(declaration_of(o.cluster, o.announced))
+        declaration_of(o.cluster, o.announced)
         for o in wanted
         if isinstance(o.announced, ClusterAnnounced)
     ]
-    return decide(own, declared, picture.membership.admitted, rfc3339(now_ns())).refused
+    policy = RangePolicy(PRIVATE_RANGES)
+    return decide_now(own, declared, picture.membership, policy).refused
 
 
 def _refused(importing: ClusterId, exporting: ClusterId, overlaps: Sequence[Overlap]) -> Change:

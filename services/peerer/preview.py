@@ -6,15 +6,13 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from heliograph.admission.decide import decide
 from heliograph.bus import Connection
-from heliograph.clock import now_ns, rfc3339
 from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.imports.consume import Discovery, ImportBus, Importer, Told
 from heliograph.kilo.peer import PEERS
 from heliograph.kube.client import KubeClient
 from heliograph.kube.errors import NotFound
-from heliograph.membership.admissions import own_declaration
+from heliograph.membership.admissions import decide_now, own_declaration
 from heliograph.membership.configmap import current
 from heliograph.metrics import Metrics
 from services.peerer.outlook import Outlook, foresee
@@ -77,12 +75,8 @@ async def read_picture(settings: PeererSettings, client: KubeClient) -> Picture:
 def decide_admissions(picture: Picture) -> None:
     """Decide which of the clusters that are known are admitted, without keeping a record of it."""
     declarations = (picture.declaration(cluster) for cluster in picture.tables)
-    picture.decision = decide(
-        picture.declared,
-        (picture.policy.limit(one) for one in declarations if one is not None),
-        picture.membership.admitted,
-        rfc3339(now_ns()),
-    )
+    others = (declaration for declaration in declarations if declaration is not None)
+    picture.decision = decide_now(picture.declared, others, picture.membership, picture.policy)
     picture.changed()
 
 

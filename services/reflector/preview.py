@@ -6,17 +6,15 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from heliograph.admission.decide import decide
 from heliograph.admission.declaration import Decision, Declaration, declaration_of
 from heliograph.admission.explain import explain
 from heliograph.admission.policy import RangePolicy
 from heliograph.bus import Connection
-from heliograph.clock import now_ns, rfc3339
 from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.imports.consume import Discovery, ImportBus, Importer, Told
 from heliograph.kube.client import KubeClient
 from heliograph.kube.objects import KubeObject, ObjectMeta
-from heliograph.membership.admissions import own_declaration
+from heliograph.membership.admissions import decide_now, own_declaration
 from heliograph.membership.configmap import current
 from heliograph.metrics import Metrics
 from services.reflector.operations import Operation
@@ -84,11 +82,11 @@ async def preview(
 def _decide(picture: Picture, own: Declaration, policy: RangePolicy) -> Decision:
     """Decide who takes part as they would be now, and write nothing down."""
     declared = (
-        policy.limit(declaration_of(name, table.announced))
+        declaration_of(name, table.announced)
         for name, table in picture.exports.items()
         if table.announced is not None and picture.imports_from(name)
     )
-    return decide(own, declared, picture.membership.admitted, rfc3339(now_ns()))
+    return decide_now(own, declared, picture.membership, policy)
 
 
 async def _tell_nobody(_: object) -> None:
