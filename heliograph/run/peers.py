@@ -86,7 +86,7 @@ async def adopt_peers(clusters: Clusters) -> list[str]:
     importing, settings = clusters.importing, PeererSettings(cluster=clusters.importing)
     async with cluster(importing, clusters.access, rights(settings)) as client:
         picture = await read_picture(settings, client)
-        judge_peers(picture, offers)
+        _take(picture, offers)
         return [
             await _adopt(client, offer.cluster, peer, found)
             for offer in offers
@@ -113,9 +113,14 @@ async def _adopt(client: KubeClient, exporting: ClusterId, peer: DesiredPeer, fo
 
 def judge_peers(picture: Picture, offers: Sequence[Offer]) -> tuple[Outlook, ...]:
     """Return what offers of nodes cause in a cluster, by exporting cluster."""
+    _take(picture, offers)
+    return tuple(foresee(picture, offer.cluster) for offer in offers)
+
+
+def _take(picture: Picture, offers: Sequence[Offer]) -> None:
+    """Let the picture know the clusters that offer, and whom of them it admits."""
     picture.tables |= {o.cluster: table_of(o, NodeTable(o.cluster)) for o in offers}
     decide_admissions(picture)
-    return tuple(foresee(picture, offer.cluster) for offer in offers)
 
 
 def changes_of(peers: Peers) -> Iterator[Change]:

@@ -188,6 +188,7 @@ class Peerer:
         if not self._own_heard.is_set():
             self._picture.declared = own
             self._admissions.put(own)
+        self._picture.changed()
 
     def _finder(self, tasks: asyncio.TaskGroup) -> Callable[[Connection, ClusterId], None]:
         return lambda connection, cluster: self._import(tasks, connection, cluster)
