@@ -124,6 +124,8 @@ class NodeAnnounced(Message, frozen=True, kw_only=True, tag="node.announced.v1")
         peering: Whose facts these are.
         ready: Whether its agent was heard lately; one that was not is announced for a while, and
             its facts are the last that were known.
+        next_public_key: The key that it changes to once the other clusters' nodes have prepared
+            for it; None while it stays with `public_key`.
     """
 
     public_key: PublicKey
@@ -138,6 +140,7 @@ class NodeAnnounced(Message, frozen=True, kw_only=True, tag="node.announced.v1")
     persistent_keepalive: Seconds = 0
     peering: Literal["kilo", "wireguard"] = "kilo"
     ready: bool = True
+    next_public_key: PublicKey | None = None
 
 
 class NodeWithdrawn(Message, frozen=True, kw_only=True, tag="node.withdrawn.v1"):
@@ -196,6 +199,38 @@ class EndpointsWithdrawn(Message, frozen=True, kw_only=True, tag="endpoints.with
     """The EndpointSlice is gone, or no longer shared."""
 
 
+class Link(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What one node sees of the tunnels to the nodes of one exporting cluster.
+
+    Attributes:
+        exporting: The cluster.
+        answering: How many of its nodes answer.
+        silent: Nodes of it that do not answer any more, or never did; by name, in order.
+        prepared: Next keys of its nodes for which this node is prepared; in order.
+    """
+
+    exporting: str
+    answering: int = 0
+    silent: tuple[str, ...] = ()
+    prepared: tuple[PublicKey, ...] = ()
+
+
+class LinkStated(Message, frozen=True, kw_only=True, tag="link.stated.v1"):
+    """What one node's agent sees of its tunnels; published when it changes, not as time goes by.
+
+    Its subject has the name of the node.
+
+    Attributes:
+        links: One for each exporting cluster with nodes that are peers, in the order of their ids.
+    """
+
+    links: tuple[Link, ...] = ()
+
+
+class LinkWithdrawn(Message, frozen=True, kw_only=True, tag="link.withdrawn.v1"):
+    """The node has no tunnels any more."""
+
+
 class RefusalStated(Message, frozen=True, kw_only=True, tag="refusal.stated.v1"):
     """What the publishing cluster does not take from another one, and why.
 
@@ -249,6 +284,8 @@ AnyMessage = (
     | ServiceWithdrawn
     | EndpointsExported
     | EndpointsWithdrawn
+    | LinkStated
+    | LinkWithdrawn
     | RefusalStated
     | RefusalWithdrawn
 )
@@ -258,6 +295,7 @@ WITHDRAWALS: Final[dict[Kind, Message]] = {
     Kind.NODE: NodeWithdrawn(),
     Kind.SERVICE: ServiceWithdrawn(),
     Kind.ENDPOINTS: EndpointsWithdrawn(),
+    Kind.LINK: LinkWithdrawn(),
     Kind.REFUSAL: RefusalWithdrawn(),
 }
 """The withdrawal of each kind that can be withdrawn."""
@@ -267,6 +305,7 @@ _BY_KIND: Final[dict[Kind, tuple[type[Message], ...]]] = {
     Kind.NODE: (NodeAnnounced, NodeWithdrawn),
     Kind.SERVICE: (ServiceExported, ServiceWithdrawn),
     Kind.ENDPOINTS: (EndpointsExported, EndpointsWithdrawn),
+    Kind.LINK: (LinkStated, LinkWithdrawn),
     Kind.REFUSAL: (RefusalStated, RefusalWithdrawn),
 }
 _DECODER: Final[msgspec.json.Decoder[AnyMessage]] = msgspec.json.Decoder(AnyMessage)

@@ -1,0 +1,1 @@
+"""WireGuard on this machine: its vocabulary, and the adapters that read and write it."""
