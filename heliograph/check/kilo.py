@@ -9,14 +9,10 @@ import msgspec
 
 from heliograph.check.finding import Finding, named
 from heliograph.check.known import ClusterFacts
-from heliograph.kilo.facts import (
-    FRESH_S,
-    PREFIX,
-    parse_endpoint,
-    parse_public_key,
-    pod_cidrs_of,
-)
+from heliograph.kilo.facts import FRESH_S, PREFIX
+from heliograph.kube.node_ranges import pod_cidrs_of
 from heliograph.kube.objects import Node
+from heliograph.wireguard.notation import parse_endpoint, parse_public_key
 
 _GRANULARITIES: Final = frozenset({"location", "full"})
 _SILENT: Final = "no fresh heartbeat"

@@ -10,7 +10,7 @@ from heliograph.admission.declaration import Declaration
 from heliograph.check.finding import Finding, counted
 from heliograph.check.kilo import said
 from heliograph.check.known import ClusterFacts, Stray
-from heliograph.kilo.facts import pod_cidrs_of
+from heliograph.kube.node_ranges import pod_cidrs_of
 from heliograph.kube.objects import Node
 from heliograph.ranges import canonical, join_ranges
 

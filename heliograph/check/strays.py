@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 
 from heliograph.check.known import Stray
-from heliograph.kilo.facts import pod_cidrs_of
+from heliograph.kube.node_ranges import pod_cidrs_of
 from heliograph.kube.objects import Node, Pod
 
 _ENDED = frozenset({"Succeeded", "Failed"})

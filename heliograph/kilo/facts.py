@@ -5,24 +5,22 @@ Formats and rules are those of Kilo 0.7 (its `kg` agent).
 
 from __future__ import annotations
 
-import base64
-import binascii
 import ipaddress
-import re
 from collections.abc import Mapping
 from typing import Final, Literal
 
 import msgspec
 
 from heliograph.contract.messages import NodeAnnounced
-from heliograph.contract.names import is_dns_subdomain
+from heliograph.kube.node_ranges import pod_cidrs_of
 from heliograph.kube.objects import Node
-from heliograph.ranges import canonical
+from heliograph.wireguard.notation import parse_endpoint, parse_number, parse_public_key
 
 PREFIX: Final = "kilo.squat.ai/"
 FRESH_S: Final = 60
 """A node is ready as long as its heartbeat is younger (strictly)."""
 
+_KEY: Final = PREFIX + "key"
 _LAST_SEEN: Final = PREFIX + "last-seen"
 _READ: Final = tuple(
     PREFIX + name
@@ -32,9 +30,7 @@ _READ: Final = tuple(
     )
 )
 _REGION_LABEL: Final = "topology.kubernetes.io/region"
-_KEY_BYTES: Final = 32
 _MAX_UINT16: Final = 65535
-_NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _GRANULARITIES: Final[Mapping[str, Literal["location", "full"]]] = {
     "location": "location",
     "full": "full",
@@ -65,6 +61,11 @@ def node_facts(node: Node) -> NodeFacts | None:
     return NodeFacts(announced=announced, last_seen_s=last_seen_s)
 
 
+def runs_kilo(node: Node) -> bool:
+    """Tell whether Kilo's agent has said a key of the node."""
+    return _KEY in node.metadata.annotations
+
+
 def said_of(node: Node) -> tuple[object, ...]:
     """Return the texts that `announced_of` reads: those of a mere heartbeat equal the last ones."""
     metadata, spec = node.metadata, node.spec
@@ -74,7 +75,7 @@ def said_of(node: Node) -> tuple[object, ...]:
 
 def heartbeat_s(node: Node) -> int | None:
     """Return when Kilo's agent was there last, seconds since the Unix epoch; None if never."""
-    return _number(node.metadata.annotations.get(_LAST_SEEN, "")) or None
+    return parse_number(node.metadata.annotations.get(_LAST_SEEN, "")) or None
 
 
 def announced_of(node: Node) -> NodeAnnounced | None:
@@ -101,40 +102,6 @@ def announced_of(node: Node) -> NodeAnnounced | None:
     )
 
 
-def parse_public_key(text: str) -> str | None:
-    """Return the key, in its one canonical form, if it is base64 of 32 bytes, not all zero.
-
-    Read as Go does it: ends of lines, and bits left over in the last digit, mean nothing.
-    """
-    try:
-        key = base64.b64decode(text.replace("\r", "").replace("\n", ""), validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    return base64.b64encode(key).decode() if len(key) == _KEY_BYTES and any(key) else None
-
-
-def parse_endpoint(text: str) -> str | None:
-    """Return "host:port" if its host is an IP address (IPv6 in brackets) or a DNS name."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not 1 <= (_number(port) or 0) <= _MAX_UINT16:
-        return None
-    if host.startswith("[") and host.endswith("]"):
-        return text if _is_ip(host[1:-1], 6) else None
-    return text if _is_ip(host, 4) or is_dns_subdomain(host) else None
-
-
-def endpoint_name(endpoint: str | None) -> str | None:
-    """Return the DNS name in an endpoint; None if it has an address, or there is no endpoint."""
-    host = (endpoint or "").rpartition(":")[0]
-    return None if not host or host.startswith("[") or _is_ip(host, 4) else host
-
-
-def pod_cidrs_of(node: Node) -> tuple[str, ...]:
-    """Return the ranges of the pods on a node, canonical, in Kubernetes' order."""
-    given = node.spec.pod_cidrs or ((node.spec.pod_cidr,) if node.spec.pod_cidr else ())
-    return tuple(filter(None, map(canonical, given)))
-
-
 def _private_ip(said: Mapping[str, str]) -> str | None:
     """Return the private IP; a forced one without mask is ignored, "" and "-" mean none."""
     forced = said.get("force-internal-ip")
@@ -154,17 +121,5 @@ def _interface(text: str) -> str | None:
 
 
 def _keepalive(text: str) -> int:
-    seconds = _number(text) or 0
+    seconds = parse_number(text) or 0
     return seconds if seconds <= _MAX_UINT16 else 0
-
-
-def _number(text: str) -> int | None:
-    """Return a number in plain digits; people write annotations, and `int` is lenient or raises."""
-    return int(text) if _NUMBER.fullmatch(text) else None
-
-
-def _is_ip(text: str, version: int) -> bool:
-    try:
-        return "%" not in text and ipaddress.ip_address(text).version == version
-    except ValueError:
-        return False

@@ -15,7 +15,7 @@ from heliograph.kilo.addresses import (
     parse_address,
     parse_cidr,
 )
-from heliograph.kilo.facts import parse_endpoint, parse_public_key
+from heliograph.wireguard.notation import parse_endpoint, parse_public_key
 
 _NODES_KEPT = 16384
 """As many as the largest ClusterSets have; each change of one node parses that node only."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from heliograph.contract.names import is_dns_subdomain
 from heliograph.kilo.addresses import parse_address, parse_cidr
-from heliograph.kilo.facts import parse_public_key
 from heliograph.kilo.peer import PeerEndpoint, PeerSpec
+from heliograph.wireguard.notation import parse_public_key
 
 _MAX_PORT = 65535
 

@@ -17,12 +17,13 @@ from heliograph.admission.spans import meet, spans_of
 from heliograph.clock import now_ns, rfc3339
 from heliograph.contract.names import ClusterId
 from heliograph.errors import HeliographError
-from heliograph.kilo.facts import node_facts, pod_cidrs_of
 from heliograph.kube.client import KubeClient
 from heliograph.kube.errors import AlreadyExists, Conflict, NotFound
+from heliograph.kube.node_ranges import pod_cidrs_of
 from heliograph.kube.objects import NODES, SERVICE_CIDRS, Node
 from heliograph.membership.configmap import current_version, write_unless_changed
 from heliograph.membership.record import ADMITTED, NAME, Membership, admitted_text, entry_of
+from heliograph.nodes import peer_facts
 from heliograph.ranges import canonical, join_ranges
 
 _AGAIN_S: Final = 30.0
@@ -198,9 +199,9 @@ async def own_declaration(client: KubeClient, cluster: ClusterId) -> Declaration
 
 
 def _tunnel_cidrs_of(node: Node) -> tuple[str, ...]:
-    """Return Kilo's subnet as the node states it."""
-    facts = node_facts(node)
-    cidr = canonical(facts.announced.tunnel_ip) if facts and facts.announced.tunnel_ip else None
+    """Return the range of tunnel addresses as the node states it."""
+    facts = peer_facts(node)
+    cidr = canonical(facts.tunnel_ip) if facts and facts.tunnel_ip else None
     return (cidr,) if cidr else ()
 
 

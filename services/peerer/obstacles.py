@@ -9,8 +9,8 @@ import msgspec
 
 from heliograph.admission.spans import Span, joined, span_of_text, touches
 from heliograph.contract.names import ClusterId
-from heliograph.kilo.facts import parse_public_key
 from heliograph.kilo.peer import Peer
+from heliograph.wireguard.notation import parse_public_key
 from services.peerer.desired import DesiredPeer, DesiredPeers
 from services.peerer.refusal import Refusal, Where, foreign_peer, range_taken
 

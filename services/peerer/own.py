@@ -8,11 +8,11 @@ from typing import Final
 from typing_extensions import override
 
 from heliograph.contract.names import ClusterId
-from heliograph.kilo.facts import parse_public_key
 from heliograph.kilo.peer import Peer
 from heliograph.kube.objects import ObjectMeta
 from heliograph.marks import SEGMENT_ANNOTATION, SOURCE_CLUSTER_LABEL, is_ours
 from heliograph.own.objects import OwnObjects
+from heliograph.wireguard.notation import parse_public_key
 
 EVERYBODY: Final = ClusterId("")
 """Touched when a foreign Peer changes: it may stand in anybody's way."""

@@ -13,9 +13,9 @@ from heliograph.admission.policy import RangePolicy
 from heliograph.admission.spans import Spans, joined, spans_of
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.contract.names import ClusterId
-from heliograph.kilo.facts import endpoint_name
 from heliograph.kilo.peer import Peer, PeerSpec
 from heliograph.membership.record import Membership
+from heliograph.wireguard.notation import endpoint_name
 from services.peerer.book import Book, make_book
 from services.peerer.desired import DesiredPeers, desire_peers
 from services.peerer.nodes import Here, Neighbour

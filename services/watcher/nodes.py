@@ -1,6 +1,7 @@
-"""Which nodes offer themselves as WireGuard peers: Kilo's annotations, and the passing of time.
+"""Which nodes offer themselves as WireGuard peers: annotations, and the passing of time.
 
-Pure: the time enters as an argument. Formats and rules are those of Kilo 0.7 (its `kg` agent).
+Pure: the time enters as an argument. Formats and rules are those of Kilo 0.7 (its `kg` agent), and
+of our own agent on nodes without Kilo.
 """
 
 from __future__ import annotations
@@ -12,16 +13,12 @@ from typing import Literal
 import msgspec
 
 from heliograph.contract.messages import NodeAnnounced
-from heliograph.kilo.facts import (
-    FRESH_S,
-    announced_of,
-    endpoint_name,
-    heartbeat_s,
-    pod_cidrs_of,
-    said_of,
-)
+from heliograph.kilo.facts import FRESH_S, announced_of, heartbeat_s, runs_kilo, said_of
+from heliograph.kube.node_ranges import pod_cidrs_of
 from heliograph.kube.objects import Node
 from heliograph.ranges import canonical
+from heliograph.wireguard import facts as wireguard
+from heliograph.wireguard.notation import endpoint_name
 from services.watcher.counted import CountedRanges
 from services.watcher.names import EndpointNames
 
@@ -55,6 +52,9 @@ class NodeTable:
     with its last good facts, for the grace time beyond them. So neither the rollout of Kilo's
     agent, which removes and restores its annotations, nor a late heartbeat looks like a node that
     left; the rollout does not even look like silence.
+
+    Our own agent has no heartbeat, since those that peer with its node find out whether it answers,
+    and takes its annotations away only when the node is to be no peer any more.
     """
 
     def __init__(self, *, grace_s: float, granularity: Granularity = "") -> None:
@@ -81,6 +81,11 @@ class NodeTable:
         if address is None:
             return known.announced
         return msgspec.structs.replace(known.announced, endpoint_ip=address)
+
+    def peering(self) -> Literal["none", "kilo", "wireguard"]:
+        """Return how the announced nodes peer; by Kilo where some of them do."""
+        found = {known.announced.peering for known in self._known.values()}
+        return "kilo" if "kilo" in found else "wireguard" if found else "none"
 
     def pod_cidrs(self) -> tuple[str, ...]:
         """Return the pod ranges of all nodes, announced or not, with neighbours joined."""
@@ -116,7 +121,9 @@ class NodeTable:
         """Take a new or changed node; a heartbeat that changes nothing concerns no name."""
         name, said_s = node.metadata.name, heartbeat_s(node)
         before, facts = self.announced(name), self._facts(node)
-        if facts is None or said_s is None:
+        if facts is not None and facts.peering == "wireguard":
+            self._keep(name, facts, until_s=math.inf)
+        elif facts is None or said_s is None:
             self._fall_speechless(name)
         else:
             self._speechless.discard(name)
@@ -130,7 +137,8 @@ class NodeTable:
         the watcher starts. What is known here is newer. The address of its name stands for any
         node, until the name is resolved anew.
         """
-        if name in self._speechless and name not in self._known:
+        silent = name in self._speechless and name not in self._known
+        if silent and announced.peering == "kilo":
             facts = self._with_granularity(msgspec.structs.replace(announced, endpoint_ip=None))
             self._keep(name, facts, until_s=now_s + self._grace_s)
         host = endpoint_name(announced.endpoint)
@@ -162,10 +170,10 @@ class NodeTable:
 
     def _facts(self, node: Node) -> NodeAnnounced | None:
         """Return what is told of a node that lives; read anew only if it says something new."""
-        name, said = node.metadata.name, said_of(node)
+        name, said = node.metadata.name, _said_of(node)
         read = self._read.get(name)
         if read is None or read.said != said:
-            announced, pod_cidrs = announced_of(node), pod_cidrs_of(node)
+            announced, pod_cidrs = _announced_of(node), pod_cidrs_of(node)
             self._pod_cidrs.replace(read.pod_cidrs if read else (), pod_cidrs)
             facts = self._with_granularity(announced) if announced else None
             read = self._read[name] = _Read(said=said, pod_cidrs=pod_cidrs, announced=facts)
@@ -195,7 +203,10 @@ class NodeTable:
     def _fall_speechless(self, name: str) -> None:
         """Leave what is known as it is, ready or not, for as long as it was to stay."""
         self._speechless.add(name)
-        if known := self._known.get(name):
+        known = self._known.get(name)
+        if known and known.announced.peering == "wireguard":
+            self._set(name, None)
+        elif known:
             self._keep(name, known.announced, until_s=known.until_s)
 
     def _keep(
@@ -223,6 +234,16 @@ class NodeTable:
             return
         self._tunnel_cidrs.replace(_tunnel_cidrs(before), _tunnel_cidrs(known))
         self._names.replace(name, before.name if before else None, known.name if known else None)
+
+
+def _announced_of(node: Node) -> NodeAnnounced | None:
+    """Return what is told of a node, if its agent lives; Kilo's word counts where Kilo runs."""
+    return announced_of(node) if runs_kilo(node) else wireguard.announced_of(node)
+
+
+def _said_of(node: Node) -> tuple[object, ...]:
+    """Return the texts that `_announced_of` reads."""
+    return (*said_of(node), *map(node.metadata.annotations.get, wireguard.SAID))
 
 
 def _tunnel_cidrs(known: _Known | None) -> tuple[str, ...]:

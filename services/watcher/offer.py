@@ -109,7 +109,7 @@ def announce_cluster(
         service_cidrs=join_ranges(settings.service_cidrs or tables.ranges.cidrs()),
         pod_cidrs=join_ranges(settings.pod_cidrs) or nodes.pod_cidrs(),
         tunnel_cidrs=join_ranges(settings.tunnel_cidrs) or nodes.tunnel_cidrs(),
-        peering="kilo" if nodes.names() else "none",
+        peering=nodes.peering(),
         version=heliograph.__version__,
         lease_s=settings.lease_s,
     )

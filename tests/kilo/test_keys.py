@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from heliograph.kilo.facts import parse_public_key
+from heliograph.wireguard.notation import parse_public_key
 from tests.support.builders import KEY
 
 SPELLINGS = {

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from heliograph.kilo.facts import parse_public_key
 from heliograph.kilo.peer import Peer
 from heliograph.kilo.validation import why_invalid
 from heliograph.kube.objects import FIELD_MANAGER, ManagedField
 from heliograph.marks import is_ours
+from heliograph.wireguard.notation import parse_public_key
 from services.peerer.operations import CreatePeer, DeletePeer, Operation, Plan
 from services.peerer.own import OwnPeers
 

@@ -9,12 +9,12 @@ from typing import Literal
 
 import msgspec
 
-from heliograph.kilo.facts import parse_public_key
 from heliograph.kilo.peer import PEERS, Peer
 from heliograph.kilo.validation import why_invalid
 from heliograph.kube.client import KubeClient
 from heliograph.kube.watch import Deleted, Listed, ListWatch
 from heliograph.marks import SOURCE_CLUSTER_LABEL, is_labelled
+from heliograph.wireguard.notation import parse_public_key
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):

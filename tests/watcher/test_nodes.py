@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from heliograph.contract.messages import NodeAnnounced, decode, encode
 from heliograph.contract.subjects import Kind
-from heliograph.kilo.facts import node_facts, parse_endpoint, parse_public_key
+from heliograph.kilo.facts import node_facts
 from heliograph.kube.objects import Node, NodeSpec, ObjectMeta
 from heliograph.ranges import join_ranges
+from heliograph.wireguard.notation import parse_endpoint, parse_public_key
 from services.watcher.nodes import NodeTable
 from tests.support.builders import KEY, NOW_S, OTHER_KEY, kilo, kilo_node, node, subject
 
