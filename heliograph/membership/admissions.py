@@ -42,6 +42,8 @@ class Admissions:
         decision: Who takes part now; nobody until own ranges and record are known.
         known: Set once both are.
         settled: Set while the record is written, or cannot be for a while.
+        records: Whether the record is kept here. Else others keep it, and only clusters that are
+            in it count: about new ones they may decide otherwise.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Admissions:
         """
         self._client, self._namespace, self._cluster = client, namespace, cluster
         self._policy, self._changed, self._clock = policy, changed, clock
+        self.records = True
         self._own: Declaration | None = None
         self._heard: dict[ClusterId, Declaration] = {}
         self._membership: Membership | None = None
@@ -133,7 +136,7 @@ class Admissions:
         stored = self._membership.admitted
         record = self.decision.record
         self._ours = {c: entry for c, entry in record.items() if stored.get(c) != entry}
-        if _changes(stored, record):
+        if self.records and _changes(stored, record):
             self._due.set()
             if not self._complaint:
                 self.settled.clear()
@@ -146,7 +149,8 @@ class Admissions:
         record: Record = merged(membership.admitted, self._ours)
         for cluster in gone & record.keys():
             record = dropped(record, cluster)
-        heard = (other for name, other in self._heard.items() if name not in gone)
+        counts = self._heard.keys() if self.records else membership.admitted.keys()
+        heard = (self._heard[name] for name in self._heard if name in counts and name not in gone)
         return decide(self._own, heard, record, rfc3339(self._clock()))
 
     async def _write(self) -> None:

@@ -9,35 +9,28 @@ from typing import Final
 
 import structlog
 
-from heliograph.admission.declaration import Decision
-from heliograph.admission.policy import RangePolicy
 from heliograph.bus import Connection
 from heliograph.contract.names import ClusterId, parse_cluster_id
-from heliograph.contract.subjects import Kind
 from heliograph.errors import HeliographError, RetryableError
-from heliograph.imports.consume import Cause, Discovery, ImportBus, Importer, Told
-from heliograph.imports.own_ranges import WORD_S, patiently
+from heliograph.imports.consume import Cause, ImportBus
 from heliograph.imports.waiting import Waiting
 from heliograph.kilo.peer import PEERS, Peer
 from heliograph.kube.client import KubeClient
 from heliograph.kube.errors import Busy, Denied, Forbidden, Invalid, Unauthorized
 from heliograph.kube.watch import Listed, ListWatch, Upserted, WatchEvent
-from heliograph.membership.admissions import Admissions, own_declaration
-from heliograph.membership.configmap import follow
 from heliograph.metrics import Metrics
 from heliograph.queue import Queue, Urgency
 from heliograph.resolve import Resolver
 from heliograph.telemetry import Telemetry
 from services.peerer.apply import STALE, Applier, Failure
+from services.peerer.follow import Follower, Heard
 from services.peerer.operations import DeletePeer, Operation, Plan
 from services.peerer.own import EVERYBODY
-from services.peerer.own_nodes import read_own_nodes
 from services.peerer.patience import PATIENCE_S
 from services.peerer.picture import Picture
 from services.peerer.refusal import Refusal
 from services.peerer.refusals import RefusalBoard
 from services.peerer.settings import PeererSettings
-from services.peerer.table import CLUSTER_ITSELF, NodeTable
 from services.peerer.telling import NodeKey, Telling
 
 _PASSES: Final = 8
@@ -85,8 +78,7 @@ class Peerer:
         self._queue: Queue[ClusterId] = Queue()
         self._progress = asyncio.Event()
         self._awaited: dict[ClusterId, frozenset[ClusterId]] = {}
-        self._known, self._listed = asyncio.Event(), asyncio.Event()
-        self._own_heard = asyncio.Event()
+        self._listed = asyncio.Event()
         self._waiting: Waiting[NodeKey] = Waiting(self._importing, telemetry, metrics)
         self._watch = ListWatch(client, PEERS, look_again_s=_LOOK_AGAIN_S)
         self._applier = Applier(
@@ -103,12 +95,18 @@ class Peerer:
         self._picture.resolvable = frozenset()
         self._resolver = Resolver(self._picture.hosts, self._on_resolved)
         self._telling = Telling(self._refusals, self._waiting)
-        self._admissions = Admissions(
+        self._follower = Follower(
+            self._picture,
             client,
-            settings.namespace,
-            self._importing,
-            policy=RangePolicy(settings.admitted_ranges),
-            changed=self._on_decision,
+            namespace=settings.namespace,
+            metrics=metrics,
+            heard=Heard(
+                look_at=self._look_at,
+                news=self._on_news,
+                mismatched=self._waiting.complain,
+                listens=self._refusals.listens,
+                progress=self._progress.set,
+            ),
         )
 
     def show_refusals(self, shown: Callable[[Refusal], None]) -> None:
@@ -124,13 +122,13 @@ class Peerer:
     def ready(self) -> bool:
         """Whether the own cluster is followed, and every cluster's nodes are known."""
         following = self._watch.alive or self.absent
-        return following and self._known.is_set() and self._picture.complete
+        return following and self._follower.known.is_set() and self._picture.complete
 
     @property
     def idle(self) -> bool:
         """Whether nothing waits, is written, or waits for another attempt."""
         waiting = len(self._queue) or self._queue.retrying
-        return self.ready and self._admissions.settled.is_set() and not waiting
+        return self.ready and self._follower.admissions.settled.is_set() and not waiting
 
     def heard(self) -> frozenset[ClusterId]:
         """Return the clusters whose nodes are all known."""
@@ -154,15 +152,8 @@ class Peerer:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_peers())
                 tasks.create_task(self._refusals.run())
-                tasks.create_task(self._follow_membership())
-                tasks.create_task(self._admissions.run())
-                await self._known.wait()
-                self._import(tasks, self._home, self._importing)
-                await self._declare_own()
-                for bus in self._buses:
-                    tasks.create_task(Discovery(bus, found=self._finder(tasks)).run())
+                await self._follower.begin(tasks, self._home, self._buses)
                 await self._listed.wait()
-                await self._admissions.known.wait()
                 self._look_at(self._picture.exporting())
                 tasks.create_task(self._try_rejected_again())
                 tasks.create_task(self._resolver.run())
@@ -174,74 +165,9 @@ class Peerer:
             self._queue.close()
             self._waiting.close()
 
-    async def _declare_own(self) -> None:
-        """Know the own ranges and nodes before anything is written.
-
-        Later the own watcher's word counts; it is waited for where the record says otherwise.
-        """
-        self._picture.own_nodes = await patiently(lambda: read_own_nodes(self._client))
-        own = await patiently(lambda: own_declaration(self._client, self._importing))
-        if self._admissions.contradicts(own):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(WORD_S):
-                    await self._own_heard.wait()
-        if not self._own_heard.is_set():
-            self._picture.declared = own
-            self._admissions.put(own)
-        self._picture.changed()
-
-    def _finder(self, tasks: asyncio.TaskGroup) -> Callable[[Connection, ClusterId], None]:
-        return lambda connection, cluster: self._import(tasks, connection, cluster)
-
-    def _import(self, tasks: asyncio.TaskGroup, connection: Connection, cluster: ClusterId) -> None:
-        """Begin to read a cluster's nodes, once."""
-        listed = cluster == self._importing or self._picture.listed(cluster)
-        if cluster in self._picture.tables or not listed:
-            return
-        left_at = self._picture.membership.departed.get(cluster)
-        table = self._picture.tables[cluster] = NodeTable(cluster, left_at=left_at)
-        self._refusals.listens(cluster, connection)
-        told: Told[str] = Told(
-            touched=lambda names, cause: self._on_nodes(connection, cluster, names, cause),
-            completed=self._on_complete,
-            mismatched=lambda cause: self._waiting.complain(connection, cause),
-            departed=lambda exporting, _: self._on_departure(exporting),
-        )
-        importer = Importer(connection, cluster, table, metrics=self._metrics, told=told)
-        tasks.create_task(importer.run())
-
-    def _on_nodes(
-        self, connection: Connection, exporting: ClusterId, names: set[str], cause: Cause | None
-    ) -> None:
-        contested = self._picture.contested()
-        self._picture.changed()
-        if CLUSTER_ITSELF in names:
-            self._declare(exporting)
-        if cause is not None and cause.live and cause.subject.kind is Kind.NODE:
-            self._waiting.expect((exporting, cause.subject.name), connection, cause)
-        concerned = {exporting, *contested, *self._picture.contested()}
-        self._look_at(concerned if exporting != self._importing else self._picture.exporting())
-
-    def _on_complete(self, exporting: ClusterId) -> None:
-        self._progress.set()
-        self._look_at({exporting})
-
-    def _on_departure(self, exporting: ClusterId) -> None:
-        """Take that a cluster left the ClusterSet, or is back."""
-        self._picture.changed()
-        self._declare(exporting)
-        self._look_at({exporting})
-
-    def _declare(self, cluster: ClusterId) -> None:
-        """Let the ranges of a cluster count; those of one that has left are free."""
-        declaration = self._picture.declaration(cluster)
-        if cluster == self._importing and declaration is not None:
-            self._picture.declared = declaration
-            self._own_heard.set()
-        if declaration is not None:
-            self._admissions.put(declaration)
-        elif self._picture.tables[cluster].left_at is not None:
-            self._admissions.drop(cluster)
+    def _on_news(self, connection: Connection, cause: Cause) -> None:
+        node = cause.subject.cluster, cause.subject.name
+        self._waiting.expect(node, connection, cause)
 
     def _on_resolved(self, host: str, addresses: tuple[str, ...]) -> None:
         """Take whether a name in somebody's endpoint resolves here."""
@@ -249,20 +175,6 @@ class Peerer:
         now = known | {host} if addresses else known - {host}
         if now != known:
             self._picture.resolvable = now & self._picture.hosts()
-            self._look_at(self._picture.exporting())
-
-    def _on_decision(self, decision: Decision) -> None:
-        self._picture.decision = decision
-        self._picture.changed()
-        self._look_at(self._picture.exporting())
-
-    async def _follow_membership(self) -> None:
-        """Take what people decided; whatever may depend on it is looked at."""
-        async for membership in follow(self._client, self._settings.namespace):
-            self._picture.membership = membership
-            self._picture.changed()
-            self._admissions.follow(membership)
-            self._known.set()
             self._look_at(self._picture.exporting())
 
     async def _follow_peers(self) -> None:

@@ -225,3 +225,21 @@ def test_what_is_not_admitted_keeps_nobody_else_out() -> None:
     east, services = ClusterId("east"), ("10.96.0.0/16",)
     declared = Declaration(cluster=east, service_cidrs=services, pod_cidrs=("::/0",))
     assert POLICY.limit(declared) == Declaration(cluster=east, service_cidrs=services)
+
+
+async def test_who_only_reads_the_record_takes_part_with_whoever_is_in_it(
+    client: KubeClient, cluster: MemoryCluster
+) -> None:
+    """A node's agent decides nothing about new clusters: others write the record."""
+    agent, writer = keeper(client), keeper(client)
+    agent.records = False
+    for each in (agent, writer):
+        each.put(OWN)
+        each.put(pods(ALPHA, A))
+    async with running(agent, client=client):
+        await asyncio.wait_for(agent.known.wait(), 10)
+        assert agent.decision.admitted == frozenset()
+        assert recorded(cluster) == {}
+        async with running(writer, client=client):
+            await eventually(lambda: agent.decision.admitted == {ALPHA})
+    assert recorded(cluster) == {ALPHA: (A,)}

@@ -302,7 +302,7 @@ class Peering(RuleBasedStateMachine):
         if declaration is None or cluster in self.away:
             return DesiredPeers(exporting=cluster, peers=())
         neighbour = Neighbour(declaration=declaration, nodes=picture.tables[cluster].nodes)
-        return desire_peers(neighbour, picture._surroundings())  # noqa: SLF001 - as it is decided
+        return desire_peers(neighbour, picture.here())
 
     def ours(self) -> list[Peer]:
         """Return the Peers of ours."""
