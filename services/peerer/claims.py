@@ -14,8 +14,6 @@ from collections.abc import Set as AbstractSet
 
 import msgspec
 
-from heliograph.contract.names import ClusterId
-
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A peer that offers the range.
@@ -32,7 +30,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def resolve_claims(
-    ranges: Iterable[str], candidates: Iterable[Candidate], importing: ClusterId
+    ranges: Iterable[str], candidates: Iterable[Candidate], importing: str
 ) -> Mapping[str, str]:
     """Return the segment that gets each range; without candidates nobody does.
 
@@ -43,11 +41,11 @@ def resolve_claims(
     return {cidr: _holder(cidr, healthy, importing).segment for cidr in ranges if healthy}
 
 
-def _holder(cidr: str, candidates: tuple[Candidate, ...], importing: ClusterId) -> Candidate:
+def _holder(cidr: str, candidates: tuple[Candidate, ...], importing: str) -> Candidate:
     holding = tuple(one for one in candidates if cidr in one.holds)
     return max(holding or candidates, key=lambda one: _weight(importing, cidr, one.segment))
 
 
-def _weight(importing: ClusterId, cidr: str, segment: str) -> tuple[bytes, str]:
+def _weight(importing: str, cidr: str, segment: str) -> tuple[bytes, str]:
     text = f"{importing}\0{cidr}\0{segment}".encode()
     return hashlib.blake2b(text, digest_size=8).digest(), segment

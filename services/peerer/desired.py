@@ -6,7 +6,7 @@ without asking. So the mesh is computed first, and what is refused is left out a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -18,22 +18,20 @@ from heliograph.admission.spans import (
     joined,
     span_of_text,
     spans_of,
-    touches,
     without,
 )
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.contract.names import ClusterId
 from heliograph.errors import TerminalError
-from heliograph.kilo.addresses import parse_cidr
 from heliograph.kilo.mesh import Mesh, Segment, mesh_of
 from heliograph.kilo.peer import PeerSpec
 from heliograph.kilo.specs import peer_spec
-from services.peerer.nodes import Here, Neighbour, judge_nodes, own_addresses
+from services.peerer.judging import Here, Neighbour, own_addresses
+from services.peerer.nodes import judge_nodes
 from services.peerer.refusal import Refusal
+from services.peerer.shared import shared_ranges
 
 _NO_MESH: Final = Mesh()
-MAX_SHARED: Final = 32
-"""Ranges of cluster IPs that are routed to one cluster: each costs a look at every node of it."""
 
 
 class DesiredPeer(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +81,7 @@ def desire_peers(neighbour: Neighbour, here: Here) -> DesiredPeers:
             refusals=(_no_mesh(neighbour.cluster, here.cluster, error),),
         )
     refused = judge_nodes(neighbour, here, mesh)
-    shared, not_shared = _shared(neighbour, here)
+    shared, not_shared = shared_ranges(neighbour, here)
     mesh = _with_declared_addresses(mesh, neighbour.declaration, own_addresses(here))
     peers = (_peer(segment, nodes, refused, here) for segment in mesh.segments)
     return DesiredPeers(
@@ -133,70 +131,4 @@ def _no_mesh(exporting: ClusterId, importing: ClusterId, error: TerminalError) -
         name=exporting,
         reason=type(error).__name__,
         message=f"Peers of cluster {exporting} in cluster {importing} stay as they are. {error}",
-    )
-
-
-def _shared(neighbour: Neighbour, here: Here) -> tuple[tuple[str, ...], tuple[Refusal, ...]]:
-    """Return the Services' ranges that are routed, and a refusal for each of the others."""
-    own = own_addresses(here)
-    routed: list[str] = []
-    refusals: list[Refusal] = []
-    texts = neighbour.declaration.service_cidrs
-    if len(texts) > MAX_SHARED:
-        refusals.append(_too_many(neighbour.cluster, here.cluster, len(texts)))
-    for text in texts[:MAX_SHARED]:
-        cidr = parse_cidr(text)
-        if cidr is None or not here.policy.admits_range(cidr):
-            refusals.append(_not_admitted(neighbour.cluster, here.cluster, text))
-        elif touches(own, span_of_text(cidr)):
-            refusals.append(_around_our_nodes(neighbour.cluster, here.cluster, cidr))
-        else:
-            routed.append(cidr)
-    return _outermost(routed), tuple(refusals)
-
-
-def _outermost(cidrs: Iterable[str]) -> tuple[str, ...]:
-    """Return the ranges that are inside of no other one, each once, in their order."""
-    spans = {cidr: span_of_text(cidr) for cidr in cidrs}
-    outer, reach = set(), -1
-    for cidr, (_, last) in sorted(spans.items(), key=lambda item: (item[1][0], -item[1][1])):
-        if last > reach:
-            outer.add(cidr)
-            reach = last
-    return tuple(cidr for cidr in spans if cidr in outer)
-
-
-def _not_admitted(exporting: ClusterId, importing: ClusterId, cidr: str) -> Refusal:
-    return Refusal(
-        exporting=exporting,
-        kind="cluster",
-        name=exporting,
-        reason="RangeNotAdmitted",
-        message=f"cluster {exporting} announces cluster IPs in {cidr}, which is outside of the "
-        f"ranges that cluster {importing} admits; they are not routed. Set admitted_ranges of "
-        f"{importing}'s peerer and reflector, if that is right.",
-    )
-
-
-def _too_many(exporting: ClusterId, importing: ClusterId, count: int) -> Refusal:
-    return Refusal(
-        exporting=exporting,
-        kind="cluster",
-        name=exporting,
-        reason="TooManyRanges",
-        message=f"cluster {exporting} announces {count} ranges of cluster IPs; cluster {importing} "
-        f"routes the first {MAX_SHARED}. Set service_cidrs of {exporting}'s watcher to fewer and "
-        f"wider ones.",
-    )
-
-
-def _around_our_nodes(exporting: ClusterId, importing: ClusterId, cidr: str) -> Refusal:
-    return Refusal(
-        exporting=exporting,
-        kind="cluster",
-        name=exporting,
-        reason="RangeTaken",
-        message=f"cluster {exporting} announces cluster IPs in {cidr}, where nodes of cluster "
-        f"{importing} have their addresses; they are not routed. Set service_cidrs of "
-        f"{exporting}'s watcher, if that is wrong, or give {exporting} another range.",
     )

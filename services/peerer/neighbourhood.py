@@ -14,7 +14,7 @@ from heliograph.contract.names import ClusterId
 from heliograph.membership.record import Membership
 from heliograph.wireguard.notation import endpoint_name
 from services.peerer.book import Book, make_book
-from services.peerer.nodes import Here, Neighbour
+from services.peerer.judging import Here, Neighbour
 from services.peerer.refusal import Refusal
 from services.peerer.settings import PeererSettings
 from services.peerer.table import NodeTable

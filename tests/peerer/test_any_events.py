@@ -16,7 +16,7 @@ from heliograph.kilo.peer import Peer, PeerSpec
 from heliograph.kilo.validation import why_invalid
 from heliograph.marks import SOURCE_CLUSTER_LABEL, is_ours
 from services.peerer.desired import DesiredPeers, desire_peers
-from services.peerer.nodes import Neighbour
+from services.peerer.judging import Neighbour
 from services.peerer.obstacles import pass_foreign
 from services.peerer.operations import Operation
 from services.peerer.own import exporting_of, segment_of

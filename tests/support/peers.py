@@ -23,7 +23,7 @@ from heliograph.marks import (
     SOURCE_CLUSTER_LABEL,
 )
 from services.peerer.book import make_book
-from services.peerer.nodes import Here, Neighbour
+from services.peerer.judging import Here, Neighbour
 from services.peerer.operations import CreatePeer, DeletePeer, Operation
 
 HERE, EAST, SOUTH, WEST = map(ClusterId, ("here", "east", "south", "west"))
