@@ -78,13 +78,23 @@ class Announcer:
         epoch = max(reading.newest_epoch + 1, now_ns() // 1000)
         self.publisher = Publisher(connection, epoch, self._settle, on_doubt)
 
-    def announce(self, thing: object, messages: Mapping[Subject, Message], origin: Origin) -> None:
-        """Let the stream hold exactly `messages` of this thing; none withdraws it."""
+    def announce(
+        self,
+        thing: object,
+        messages: Mapping[Subject, Message],
+        origin: Origin,
+        *,
+        again: bool = False,
+    ) -> None:
+        """Let the stream hold exactly `messages` of this thing; none withdraws it.
+
+        What it holds already is published `again` only if asked for.
+        """
         by_text = {str(subject): (subject, message) for subject, message in messages.items()}
         for lost in self._things.replace(thing, by_text):
             self._withdraw(lost, origin)
         for text, (subject, message) in by_text.items():
-            if self._stream.offer(text, encode(message), backlog=not origin.live):
+            if self._stream.offer(text, encode(message), backlog=not origin.live) or again:
                 self._publish(text, subject, message, origin)
 
     def things(self) -> tuple[object, ...]:

@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from heliograph.announce.refusals import Refusals
+from heliograph.announce.statements import Part, Statements
 from heliograph.bus import Connection
 from heliograph.contract.messages import Feedback, Message, RefusalStated, encode_feedback
 from heliograph.contract.names import ClusterId
@@ -56,10 +56,9 @@ class RefusalBoard:
             regarding: The namespace that Events about clusters and nodes are about.
         """
         self._importing, self._metrics = importing, metrics
-        self._stated: Refusals[ClusterId] = Refusals(
+        self._stated: Statements[ClusterId] = Statements(
             home,
-            importing,
-            owned=lambda subject: not subject.namespace,
+            Part(cluster=importing, kind=Kind.REFUSAL, owned=lambda subject: not subject.namespace),
             messages=self._messages,
             telemetry=telemetry,
             metrics=metrics,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 
-from heliograph.announce.refusals import Refusals
+from heliograph.announce.statements import Part, Statements
 from heliograph.bus import Connection
 from heliograph.contract.messages import Message, RefusalStated
 from heliograph.contract.names import ClusterId
@@ -39,10 +39,11 @@ class RefusalBoard:
     ) -> None:
         """Prepare; `home` is the bus on which the cluster publishes."""
         self._importing, self._metrics = importing, metrics
-        self._stated: Refusals[ServiceKey] = Refusals(
+        self._stated: Statements[ServiceKey] = Statements(
             home,
-            importing,
-            owned=lambda subject: bool(subject.namespace),
+            Part(
+                cluster=importing, kind=Kind.REFUSAL, owned=lambda subject: bool(subject.namespace)
+            ),
             messages=self._messages,
             telemetry=telemetry,
             metrics=metrics,

@@ -89,7 +89,7 @@ async def test_a_refusal_that_the_bus_lost_is_stated_again(
     join: Join, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From time to time what stands is compared with what the stream holds."""
-    monkeypatch.setattr("heliograph.announce.refusals._COMPARE_S", 0.2)
+    monkeypatch.setattr("heliograph.announce.statements._COMPARE_S", 0.2)
     told = Told()
     async with join("east", "west") as lab, lab.bus("west") as bus:
         await bus.subscribe(all_clusters_filter(Kind.REFUSAL), told.take)

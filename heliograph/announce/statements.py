@@ -1,4 +1,4 @@
-"""Keeps the refusals that one program of a cluster states on the bus equal to those that stand."""
+"""Keeps what one program of a cluster states, of one kind of message, on the bus as it stands."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import suppress
 from typing import Final, Generic, TypeVar
+
+import msgspec
 
 from heliograph.announce.announcer import Announcer, Origin
 from heliograph.announce.reading import Owned, read_stream
@@ -22,15 +24,28 @@ K = TypeVar("K", bound=Hashable)
 _COMPARE_S: Final = 300.0
 
 
-class Refusals(Generic[K]):
-    """The refusals that one program of a cluster states, by what they are about."""
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a stream that one program owns.
+
+    Attributes:
+        cluster: Whose stream it is.
+        kind: The kind of its messages.
+        owned: Tells which of these are the program's, since others may state some as well.
+    """
+
+    cluster: ClusterId
+    kind: Kind
+    owned: Owned
+
+
+class Statements(Generic[K]):
+    """What one program of a cluster states, by the things `K` that it is about."""
 
     def __init__(
         self,
         home: Connection,
-        cluster: ClusterId,
+        part: Part,
         *,
-        owned: Owned,
         messages: Callable[[K], Mapping[Subject, Message]],
         telemetry: Telemetry,
         metrics: Metrics,
@@ -39,14 +54,12 @@ class Refusals(Generic[K]):
 
         Args:
             home: The bus on which the cluster publishes.
-            cluster: The cluster.
-            owned: Tells which refusals are this program's: others state some as well.
+            part: Where the statements are.
             messages: Returns what is stated about a thing now.
             telemetry: Makes the spans of publications.
             metrics: Counts them.
         """
-        self._home, self._cluster = home, cluster
-        self._owned, self._messages = owned, messages
+        self._home, self._part, self._messages = home, part, messages
         self._telemetry, self._metrics = telemetry, metrics
         self._announcer: Announcer | None = None
         self._due = asyncio.Event()
@@ -58,6 +71,12 @@ class Refusals(Generic[K]):
             origin = Origin(seen_at_ns=now_ns(), live=live)
             self._announcer.announce(thing, self._messages(thing), origin)
 
+    def repeat(self, thing: K) -> None:
+        """State it though the stream holds it already: a sign of life of whoever states it."""
+        if self._announcer is not None:
+            origin = Origin(seen_at_ns=now_ns(), live=False)
+            self._announcer.announce(thing, self._messages(thing), origin, again=True)
+
     def looked_at_everything(self) -> None:
         """Take that what an earlier incarnation stated, and does not stand now, is to go."""
         self._complete = True
@@ -65,8 +84,8 @@ class Refusals(Generic[K]):
 
     async def run(self, standing: Callable[[], Iterable[K]]) -> None:
         """Keep the bus right, for ever; `standing` returns the things about which there is any."""
-        where = self._home, self._cluster
-        reading = await read_stream(*where, (Kind.REFUSAL,), self._owned)
+        part = self._part
+        reading = await read_stream(self._home, part.cluster, (part.kind,), part.owned)
         announcer = self._announcer = Announcer(
             self._home,
             reading,
