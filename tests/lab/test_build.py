@@ -72,7 +72,7 @@ def runs(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("changed", ["go.mod", "go.sum", "main.go"])
+@pytest.mark.parametrize("changed", ["go.mod", "go.sum", "main.go", "dns.go"])
 def test_the_key_follows_each_file(tmp_path: Path, changed: str) -> None:
     """A build is named after all files of the Go module, so a change of any one builds anew."""
     module = tmp_path / "module"

@@ -15,7 +15,7 @@ from typing import Final
 Progress = Callable[[str], None]
 """Called with one line of text now and then, for a person who waits."""
 
-_INPUTS: Final = ("go.mod", "go.sum", "main.go")
+_INPUTS: Final = ("go.mod", "go.sum", "*.go")
 _POLL_S: Final = 0.2
 _LOCK_S: Final = 3600.0  # as long as one build may take
 
@@ -30,8 +30,8 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
 def build_key(module: Path, system: str) -> str:
     """Return the name of one build: a hash of the Go module's files and of the platform."""
     digest = hashlib.sha256(system.encode())
-    for name in _INPUTS:
-        digest.update(hashlib.sha256((module / name).read_bytes()).digest())
+    for path in sorted(path for pattern in _INPUTS for path in module.glob(pattern)):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]
 
 

@@ -1,10 +1,12 @@
-// Command heliograph-controlplane is the control plane of a Kubernetes cluster in one binary.
+// Command heliograph-controlplane is the control plane of a Kubernetes cluster in one binary, and
+// what else the laboratory's networks need: cluster DNS, and WireGuard where the kernel has none.
 //
 // The first argument selects the program, the others are that program's own:
 //
 //	heliograph-controlplane kube-apiserver --etcd-servers=...
 //
-// Every program ends with the process that started it, if that gave it a lifeline.
+// Every program ends with the process that started it, if that gave it a lifeline. Who wants one to
+// outlive it, as tunnels outlive the agent that configures them, gives it none.
 package main
 
 import (
@@ -37,11 +39,13 @@ import (
 // been selected: constructing one registers its flags and metrics for the whole process.
 var programs = map[string]func(){
 	"etcd":                    func() { etcdmain.Main(os.Args) },
+	"coredns":                 runCoreDNS,
 	"kube-apiserver":          component(apiserver.NewAPIServerCommand),
 	"kube-controller-manager": component(controllermanager.NewControllerManagerCommand),
 	"kube-proxy":              component(proxy.NewProxyCommand),
 	"kubectl":                 runKubectl,
 	"version":                 printVersions,
+	"wireguard-go":            runWireGuard,
 }
 
 func main() {
