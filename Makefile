@@ -7,12 +7,24 @@ SOURCES := heliograph services tests tools
 MINUTES ?= 30
 SEED ?=
 
-.PHONY: help setup demo test soak check format controlplane lock clean
+.PHONY: help setup packages demo test soak check format controlplane lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-setup: $(VENV)/ready ## install into .venv, nothing else
+setup: $(VENV)/ready packages ## install into .venv, and packages if they are missing
+
+packages: ## see to nft and ip, for networks: install them on Debian, as root
+	@PATH="$$PATH:/usr/sbin:/sbin"; \
+	if command -v nft > /dev/null && command -v ip > /dev/null; then exit 0; fi; \
+	if ! [ -e /etc/debian_version ] || [ "$$(id -u)" != 0 ]; then \
+		echo "Networks in the laboratory need nft and ip, and their tests are skipped: install nftables and iproute2."; \
+		exit 0; \
+	fi; \
+	echo "Installing nftables and iproute2, which networks in the laboratory need."; \
+	apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+		apt-get -qq --yes --no-install-recommends install nftables iproute2 > /dev/null || \
+		echo "That failed; everything else works, and tests of networks are skipped."
 
 $(VENV)/ready: requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
