@@ -29,12 +29,11 @@ SEGMENT_ANNOTATION: Final = "heliograph.io/segment"
 """On a Peer: which part of the exporting cluster's mesh it is: "node:NAME" or "location:NAME"."""
 
 PUBLIC_KEY_ANNOTATION: Final = "heliograph.io/public-key"
-"""On a Node, like the four below: what its WireGuard agent says of it."""
+"""On a Node, like the three below: what its WireGuard agent says of it."""
 
 NEXT_PUBLIC_KEY_ANNOTATION: Final = "heliograph.io/next-public-key"
 ENDPOINT_ANNOTATION: Final = "heliograph.io/endpoint"
 TUNNEL_IP_ANNOTATION: Final = "heliograph.io/tunnel-ip"
-KEEPALIVE_ANNOTATION: Final = "heliograph.io/persistent-keepalive"
 ROTATE_ANNOTATION: Final = "heliograph.io/rotate-keys"
 """On a Node: when people asked for a new key; the agent takes it away when it is done."""
 

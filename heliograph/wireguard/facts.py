@@ -10,23 +10,19 @@ from heliograph.kube.node_ranges import pod_cidrs_of
 from heliograph.kube.objects import Node
 from heliograph.marks import (
     ENDPOINT_ANNOTATION,
-    KEEPALIVE_ANNOTATION,
     NEXT_PUBLIC_KEY_ANNOTATION,
     PUBLIC_KEY_ANNOTATION,
     TUNNEL_IP_ANNOTATION,
 )
-from heliograph.wireguard.notation import parse_endpoint, parse_number, parse_public_key
+from heliograph.wireguard.notation import parse_endpoint, parse_public_key
 
 SAID: Final = (
     PUBLIC_KEY_ANNOTATION,
     NEXT_PUBLIC_KEY_ANNOTATION,
     ENDPOINT_ANNOTATION,
     TUNNEL_IP_ANNOTATION,
-    KEEPALIVE_ANNOTATION,
 )
 """All annotations that the agent writes."""
-
-_MAX_UINT16: Final = 65535
 
 
 def announced_of(node: Node) -> NodeAnnounced | None:
@@ -39,14 +35,12 @@ def announced_of(node: Node) -> NodeAnnounced | None:
     public_key = parse_public_key(said.get(PUBLIC_KEY_ANNOTATION, ""))
     if public_key is None:
         return None
-    keepalive = parse_number(said.get(KEEPALIVE_ANNOTATION, "")) or 0
     return NodeAnnounced(
         public_key=public_key,
         next_public_key=parse_public_key(said.get(NEXT_PUBLIC_KEY_ANNOTATION, "")),
         endpoint=parse_endpoint(said.get(ENDPOINT_ANNOTATION, "")),
         pod_cidrs=pod_cidrs_of(node),
         tunnel_ip=_interface(said.get(TUNNEL_IP_ANNOTATION, "")),
-        persistent_keepalive=keepalive if keepalive <= _MAX_UINT16 else 0,
         peering="wireguard",
     )
 

@@ -60,8 +60,6 @@ def with_kilo(node: Node) -> Node:
         ({"tunnel_ip": "100.72.3.9%eth0/20"}, changed(tunnel_ip=None)),
         ({"next_public_key": OTHER_KEY}, changed(next_public_key=OTHER_KEY)),
         ({"next_public_key": "short"}, USUAL),
-        ({"persistent_keepalive": "15"}, changed(persistent_keepalive=15)),
-        ({"persistent_keepalive": "70000"}, USUAL),
         ({"public_key": "short"}, None),
         ({"public_key": "absent"}, None),
     ],

@@ -1,0 +1,97 @@
+"""The WireGuard peers that a node should have of one exporting cluster. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from heliograph.admission.spans import span_of_text, touches
+from heliograph.contract.messages import NodeAnnounced
+from heliograph.contract.names import ClusterId
+from heliograph.wireguard.notation import parse_public_key
+from services.peerer.judging import Here, Neighbour
+from services.peerer.refusal import Refusal
+from services.peerer.shared import shared_ranges
+from services.peerer.wireguard.nodes import judge_nodes, tunnel_cidr_of
+
+
+class DesiredPeer(msgspec.Struct, frozen=True, kw_only=True):
+    """One node of an exporting cluster, without the ranges that its nodes share.
+
+    Attributes:
+        node: Its name.
+        public_key: Its present key.
+        next_key: The key that it changes to; None while it does not.
+        endpoint: "host:port" as announced, where the host may be a DNS name; None if it roams.
+        ranges: What goes to this node alone: its pods, and its tunnel address; canonical.
+        probe: The address that answers inside the tunnel; None if it has none.
+    """
+
+    node: str
+    public_key: str
+    next_key: str | None = None
+    endpoint: str | None = None
+    ranges: tuple[str, ...] = ()
+    probe: str | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All its keys, the present one first."""
+        return (self.public_key, self.next_key) if self.next_key else (self.public_key,)
+
+
+class DesiredPeers(msgspec.Struct, frozen=True, kw_only=True):
+    """What should be of one exporting cluster.
+
+    Attributes:
+        exporting: The cluster.
+        peers: By node.
+        shared: Ranges that every peer offers, and one of them gets: those of cluster IPs.
+        refusals: What is not taken, and why.
+    """
+
+    exporting: ClusterId
+    peers: Mapping[str, DesiredPeer] = {}
+    shared: tuple[str, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+
+
+def desire_peers(neighbour: Neighbour, here: Here) -> DesiredPeers:
+    """Return the peers of one admitted cluster."""
+    nodes = {name: node for name, node in neighbour.nodes.items() if node.peering == "wireguard"}
+    neighbour = msgspec.structs.replace(neighbour, nodes=nodes)
+    refused = judge_nodes(neighbour, here)
+    shared, not_shared = shared_ranges(neighbour, here)
+    peers = {name: _peer(name, node, here) for name, node in nodes.items() if name not in refused}
+    return DesiredPeers(
+        exporting=neighbour.cluster,
+        peers=peers,
+        shared=shared,
+        refusals=(*refused.values(), *not_shared),
+    )
+
+
+def _peer(name: str, node: NodeAnnounced, here: Here) -> DesiredPeer:
+    tunnel = tunnel_cidr_of(node)
+    return DesiredPeer(
+        node=name,
+        public_key=node.public_key,
+        next_key=_next_key(node, here),
+        endpoint=node.endpoint,
+        ranges=(*node.pod_cidrs, *((tunnel,) if tunnel else ())),
+        probe=tunnel.partition("/")[0] if tunnel else None,
+    )
+
+
+def _next_key(node: NodeAnnounced, here: Here) -> str | None:
+    """Return the key that a node changes to; None for one that is unusable, or somebody's."""
+    key = node.next_public_key
+    if key is None or parse_public_key(key) != key or key in here.book.keys:
+        return None
+    return key
+
+
+def is_routed(address: str, here: Here) -> bool:
+    """Tell whether an address is inside of a range that goes through the tunnels."""
+    return touches(here.taken, span_of_text(address))

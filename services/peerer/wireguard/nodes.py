@@ -1,0 +1,121 @@
+"""Which nodes of an exporting cluster get a WireGuard peer: each claims only its own. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from typing import Final
+
+from typing_extensions import override
+
+from heliograph.admission.spans import contains, span_of_text, spans_of, touches
+from heliograph.contract.messages import NodeAnnounced
+from heliograph.kilo.addresses import parse_address, parse_cidr
+from heliograph.ranges import canonical
+from heliograph.wireguard.notation import endpoint_name, parse_endpoint, parse_public_key
+from services.peerer.judging import Here, Judging, Neighbour, Owners
+from services.peerer.refusal import Refusal, Where
+
+MAX_RANGES: Final = 64
+"""Pod ranges of one node: Kubernetes gives at most one of each family."""
+
+
+def judge_nodes(neighbour: Neighbour, here: Here) -> dict[str, Refusal]:
+    """Return the refusal of each node that is not peered with."""
+    judging = _Judging(neighbour, here)
+    refused = ((name, judging.refusal(name)) for name in sorted(neighbour.nodes))
+    return {name: refusal for name, refusal in refused if refusal is not None}
+
+
+def tunnel_cidr_of(node: NodeAnnounced) -> str | None:
+    """Return a node's tunnel address as /32 or /128; None if it has none that can be read."""
+    address = parse_address((node.tunnel_ip or "").partition("/")[0])
+    return canonical(str(address)) if address else None
+
+
+class _Judging(Judging):
+    """The nodes of one cluster with agents of ours, while they are judged."""
+
+    new_key = (
+        "Delete the file with the key of one of them (--key-file) and restart its agent; it makes "
+        "a new key."
+    )
+
+    @override
+    def __init__(self, neighbour: Neighbour, here: Here) -> None:
+        super().__init__(neighbour, here)
+        self._tunnels = spans_of(neighbour.declaration.tunnel_cidrs)
+        self._addresses = Owners()
+
+    def refusal(self, name: str) -> Refusal | None:
+        """Return why a node is not peered with; one that is has its ranges from now on."""
+        return next(self._faults(self.where(name), self.neighbour.nodes[name]), None)
+
+    def _faults(self, where: Where, node: NodeAnnounced) -> Iterator[Refusal]:
+        yield from _form_faults(where, node)
+        yield from self.key_faults(where)
+        yield from self._endpoint_faults(where, node)
+        yield from self._tunnel_faults(where, node)
+        for cidr in node.pod_cidrs:
+            yield from self.pod_faults(where, cidr)
+
+    def _endpoint_faults(self, where: Where, node: NodeAnnounced) -> Iterator[Refusal]:
+        """Yield that a node would be reached through the very tunnel that leads to it."""
+        host = (node.endpoint or "").rpartition(":")[0].strip("[]")
+        if not host or endpoint_name(node.endpoint):
+            return
+        if touches(self.here.taken, span_of_text(host)):
+            yield where.refuse(
+                "AddressTaken",
+                f"the endpoint {node.endpoint}, an address inside of a range that is routed "
+                f"through the tunnels",
+                "Set --endpoint of its agent to an address outside of all clusters' ranges.",
+            )
+
+    def _tunnel_faults(self, where: Where, node: NodeAnnounced) -> Iterator[Refusal]:
+        cidr = tunnel_cidr_of(node)
+        if cidr is None:
+            return
+        span, address = span_of_text(cidr), f"the tunnel address {cidr.partition('/')[0]}"
+        if not contains(self._tunnels, span):
+            yield where.refuse(
+                "RangeNotDeclared",
+                f"{address}, which is in no tunnel range that its cluster declares",
+                f"Set --tunnel-cidr of its agent, or tunnel_cidrs of {where.exporting}'s watcher.",
+            )
+        if not self.here.policy.admits_range(cidr):
+            yield self.not_admitted(where, address)
+        other = self._addresses.take(span, where.node)
+        if other != where.node:
+            yield where.refuse(
+                "AddressTaken",
+                f"{address}, which node {other} has",
+                "The agents settle that by themselves; if it stays, restart that node's agent.",
+            )
+
+
+def _form_faults(where: Where, node: NodeAnnounced) -> Iterator[Refusal]:
+    """Yield what cannot be read; all texts come from another cluster."""
+    if parse_public_key(node.public_key) != node.public_key:
+        yield _unreadable(where, "a key that is not base64 of 32 bytes in its one canonical form")
+    if node.endpoint is not None and parse_endpoint(node.endpoint) is None:
+        yield _unreadable(where, "an endpoint that is no HOST:PORT")
+    if len(node.pod_cidrs) > MAX_RANGES:
+        yield _unreadable(where, f"{len(node.pod_cidrs)} pod ranges, of at most {MAX_RANGES}")
+    elif any(parse_cidr(cidr) != cidr for cidr in node.pod_cidrs):
+        yield _unreadable(where, "a pod range that is none, or not in canonical form")
+    if node.tunnel_ip is not None and not _is_interface(node.tunnel_ip):
+        yield _unreadable(where, "a tunnel address that cannot be read")
+
+
+def _unreadable(where: Where, what: str) -> Refusal:
+    return where.refuse(
+        "NotAPeer", what, "See the annotations heliograph.io/* and spec.podCIDRs of that Node."
+    )
+
+
+def _is_interface(text: str) -> bool:
+    try:
+        return bool(ipaddress.ip_interface(text)) and "%" not in text
+    except ValueError:
+        return False

@@ -1,0 +1,186 @@
+"""What the tunnels of one node should be, from all that is known, and who holds what. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+from typing_extensions import override
+
+from heliograph.admission.spans import Spans, span_of_text, touches
+from heliograph.contract.messages import NodeAnnounced
+from heliograph.contract.names import ClusterId
+from heliograph.wireguard.device import Device
+from heliograph.wireguard.notation import endpoint_name
+from services.peerer.claims import Candidate, resolve_claims
+from services.peerer.neighbourhood import Neighbourhood
+from services.peerer.refusal import Refusal
+from services.peerer.settings import PeererSettings
+from services.peerer.wireguard.desired import DesiredPeer, DesiredPeers, desire_peers, is_routed
+from services.peerer.wireguard.health import Health, State
+from services.peerer.wireguard.plan import Target
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What should stand on the device.
+
+    Attributes:
+        targets: By public key.
+        certain: Whether a peer that is not among them is to go.
+    """
+
+    targets: Mapping[str, Target]
+    certain: bool
+
+
+class Picture(Neighbourhood):
+    """What the tunnels of one node are planned from.
+
+    Attributes:
+        resolved: The address of each DNS name among the endpoints, as far as it has one.
+        health: Which peers answer.
+    """
+
+    @override
+    def __init__(self, importing: ClusterId, settings: PeererSettings, *, node: str) -> None:
+        super().__init__(importing, settings)
+        self.resolved: dict[str, str] = {}
+        self.health = Health()
+        self._importer = f"{importing}/{node}"
+        self._endpoints: dict[str, str] = {}
+        self._desired: dict[ClusterId, DesiredPeers] | None = None
+
+    @override
+    def changed(self) -> None:
+        """Something that the peers of all clusters may depend on has changed."""
+        super().changed()
+        self._desired = None
+
+    def desired(self) -> Mapping[ClusterId, DesiredPeers]:
+        """Return what should be of each cluster of which that can be told."""
+        if self._desired is None:
+            neighbours = {c: self.neighbour(c) for c in self.exporting() if not self.is_gone(c)}
+            self._desired = {
+                c: desire_peers(one, self.here()) for c, one in neighbours.items() if one
+            }
+        return self._desired
+
+    def refusals(self) -> Mapping[ClusterId, tuple[Refusal, ...]]:
+        """Return what is not taken, by exporting cluster."""
+        found = {c: one.refusals for c, one in self.desired().items()}
+        refused = {c: (self.not_admitted(c),) for c in self._refused()}
+        return {**found, **refused}
+
+    @property
+    def certain(self) -> bool:
+        """Whether every cluster that has a place in the record was heard whole, or is gone."""
+        if self.declared is None or not self.complete:
+            return False
+        recorded = {*self.decision.record, *self.decision.admitted} - {self.importing}
+        return all(self.is_gone(c) or c in self.desired() or c in self._refused() for c in recorded)
+
+    def wanted(self, device: Device, *, persistent_keepalive: int) -> Wanted:
+        """Return what should stand, as claims and keys stand now."""
+        targets: dict[str, Target] = {}
+        for refused in self._refused():
+            targets.update(self._kept(refused, device, persistent_keepalive))
+        for cluster in self.desired().values():
+            targets.update(self._targets(cluster, device, persistent_keepalive))
+        return Wanted(targets=_each_once(targets), certain=self.certain)
+
+    def probes(self) -> Iterator[tuple[str, str]]:
+        """Yield the key of each peer with the address that answers behind it."""
+        for cluster in self.desired().values():
+            for peer in cluster.peers.values():
+                if peer.probe:
+                    yield from ((key, peer.probe) for key in peer.keys)
+
+    def endpoints_set(self, targets: Mapping[str, Target]) -> None:
+        """Take that the endpoints of these peers stand as they should: they may roam from now."""
+        self._endpoints = {key: one.endpoint for key, one in targets.items() if one.endpoint}
+
+    def _refused(self) -> list[ClusterId]:
+        return [c for c in self.decision.refused if not self.is_gone(c)]
+
+    def _targets(
+        self, desired: DesiredPeers, device: Device, keepalive: int
+    ) -> Iterator[tuple[str, Target]]:
+        claims = resolve_claims(desired.shared, self._candidates(desired, device), self._importer)
+        for name, peer in desired.peers.items():
+            claimed = (cidr for cidr, holder in claims.items() if holder == name)
+            active = self._active_key(peer, device)
+            for key in peer.keys:
+                ranges = frozenset((*peer.ranges, *claimed)) if key == active else frozenset[str]()
+                yield key, self._target(key, peer.endpoint, ranges, keepalive)
+
+    def _candidates(self, desired: DesiredPeers, device: Device) -> Iterator[Candidate]:
+        for name, peer in desired.peers.items():
+            standing = [device.peers[key].allowed_ips for key in peer.keys if key in device.peers]
+            yield Candidate(
+                segment=name,
+                healthy=self.health.state(self._active_key(peer, device)) is not State.SILENT,
+                holds=frozenset[str]().union(*standing),
+            )
+
+    def _active_key(self, peer: DesiredPeer, device: Device) -> str:
+        """Return the key that has the ranges: the next one from its first handshake on."""
+        following = device.peers.get(peer.next_key) if peer.next_key else None
+        if peer.next_key and following is not None and following.last_handshake_s:
+            return peer.next_key
+        return peer.public_key
+
+    def _target(
+        self, key: str, announced: str | None, ranges: frozenset[str], keepalive: int
+    ) -> Target:
+        endpoint = self._endpoint(announced)
+        changed = key in self._endpoints and self._endpoints[key] != endpoint
+        silent = self.health.state(key) is State.SILENT
+        return Target(
+            ranges=ranges,
+            endpoint=endpoint,
+            moved=changed or silent,
+            persistent_keepalive=keepalive,
+        )
+
+    def _endpoint(self, announced: str | None) -> str | None:
+        """Return "address:port" of an endpoint; None if its name has no usable address."""
+        host = endpoint_name(announced)
+        if announced is None or host is None:
+            return announced
+        address = self.resolved.get(host)
+        if address is None or is_routed(address, self.here()):
+            return None
+        port = announced.rpartition(":")[2]
+        return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+    def _kept(
+        self, cluster: ClusterId, device: Device, keepalive: int
+    ) -> Iterator[tuple[str, Target]]:
+        """Yield what stands of a cluster that is refused, without the addresses of others."""
+        taken = self.others_addresses(cluster)
+        for key, node in self._nodes_by_key(cluster).items():
+            standing = device.peers.get(key)
+            if standing is not None:
+                left = frozenset(c for c in standing.allowed_ips if not _touches(taken, c))
+                yield key, self._target(key, node.endpoint, left, keepalive)
+
+    def _nodes_by_key(self, cluster: ClusterId) -> Mapping[str, NodeAnnounced]:
+        return {node.public_key: node for node in self.nodes(cluster).values()}
+
+
+def _touches(taken: Spans, cidr: str) -> bool:
+    return touches(taken, span_of_text(cidr))
+
+
+def _each_once(targets: Mapping[str, Target]) -> Mapping[str, Target]:
+    """Return the targets with each range at the last one that has it: those of admitted clusters.
+
+    The kernel gives a range to whoever is given it last; plans would never end.
+    """
+    owners = {cidr: key for key, target in targets.items() for cidr in target.ranges}
+    return {
+        key: msgspec.structs.replace(
+            target, ranges=frozenset(cidr for cidr in target.ranges if owners[cidr] == key)
+        )
+        for key, target in targets.items()
+    }
