@@ -1,0 +1,77 @@
+"""The files that a node's keys are kept in: readable by their owner alone, never half written.
+
+Their form is that of wg(8): one line of base64, so `wg pubkey` reads them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import stat
+from pathlib import Path
+
+from heliograph.errors import InputError
+from heliograph.wireguard.keys import PrivateKey
+
+_MODE = 0o600
+
+
+def load_or_make(path: Path) -> PrivateKey:
+    """Return the key of a file; makes both where there is no file.
+
+    Raises:
+        InputError: The file cannot be used; it is left as it is.
+    """
+    key = load(path)
+    if key is None:
+        key = PrivateKey.generate()
+        store(path, key)
+    return key
+
+
+def load(path: Path) -> PrivateKey | None:
+    """Return the key of a file; None if there is no file. Others' rights to it are taken away.
+
+    Raises:
+        InputError: The file cannot be used; it is left as it is.
+    """
+    try:
+        if stat.S_IMODE(path.stat().st_mode) != _MODE:
+            path.chmod(_MODE)
+        return PrivateKey(base64.b64decode(path.read_text(encoding="ascii").strip(), validate=True))
+    except FileNotFoundError:
+        return None
+    except (binascii.Error, ValueError, InputError) as error:
+        message = (
+            f"{path} holds no WireGuard key (base64 of 32 bytes); it was left as it is. Restore "
+            f"it, or delete it: then a new key is made, and the other clusters follow"
+        )
+        raise InputError(message) from error
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def store(path: Path, key: PrivateKey) -> None:
+    """Write a key in place of whatever the file holds; a crash leaves the old one or the new.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    fresh = path.with_name(f"{path.name}.new")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh.unlink(missing_ok=True)
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(base64.b64encode(key.reveal()) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: OSError) -> InputError:
+    why = error.strerror or type(error).__name__
+    return InputError(f"the file of the node's key, {path}, cannot be used: {why}")
