@@ -90,10 +90,8 @@ class Netlink:
         last = max(indexes, key=lambda sequence: indexes[sequence])
         data = bytearray()
         for sequence, index in indexes.items():
-            request = requests[index]
             # Without this flag only refusals are answered; the last one says that all are through.
-            flags = request.flags | (nlmsg.ACK if sequence == last else 0)
-            data += nlmsg.pack(Request(request.kind, flags, request.body), sequence)
+            data += nlmsg.pack(requests[index], sequence, nlmsg.ACK if sequence == last else 0)
         self._write(bytes(data))
         refused = []
         async for message in self._answers(set(indexes)):
@@ -137,8 +135,7 @@ class Netlink:
 
     async def _dump(self, request: Request) -> tuple[bool, list[Message]]:
         sequence = next(self._sequences) & 0xFFFFFFFF
-        flags = request.flags | nlmsg.DUMP
-        self._write(nlmsg.pack(Request(request.kind, flags, request.body), sequence))
+        self._write(nlmsg.pack(request, sequence, nlmsg.DUMP))
         found: list[Message] = []
         whole = True
         async for message in self._answers({sequence}):

@@ -93,11 +93,12 @@ def attributes(data: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:
         offset += (size + 3) & ~3
 
 
-def pack(request: Request, sequence: int) -> bytes:
-    """Return a request with its header; the kernel fills in who sent it."""
+def pack(request: Request, sequence: int, flags: int = 0) -> bytes:
+    """Return a request with its header, and more flags; the kernel fills in who sent it."""
     size = HEADER_BYTES + len(request.body)
-    flags = request.flags | REQUEST
-    return _HEADER.pack(size, request.kind, flags, sequence, 0) + request.body
+    return _HEADER.pack(size, request.kind, request.flags | flags | REQUEST, sequence, 0) + (
+        request.body
+    )
 
 
 def unpack(datagram: bytes) -> Iterator[Message]:

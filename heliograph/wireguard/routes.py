@@ -5,14 +5,14 @@ Source: rtnetlink(7), include/uapi/linux/rtnetlink.h.
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import struct
 from typing import Final
 
 import msgspec
 
-from heliograph.wireguard.endpoints import IPAddress, parse_range
+from heliograph.wireguard.endpoints import IPV4_BYTES, IPAddress, format_address, pack_range
+from heliograph.wireguard.errors import TunnelError
 from heliograph.wireguard.interface import ROUTE_PROTOCOL, Route
 from heliograph.wireguard.nlmsg import (
     CREATE,
@@ -36,6 +36,9 @@ _EMPTY: Final = {socket.AF_INET: bytes(4), socket.AF_INET6: bytes(16)}
 _DEFAULT_METRICS: Final = {socket.AF_INET: 0, socket.AF_INET6: 1024}
 _HEADER: Final = struct.Struct("=BBBBBBBBI")
 _NUMBER: Final = struct.Struct("=I")
+_TARGET4: Final = struct.Struct("=HH4sHHI")
+_TARGET6: Final = struct.Struct("=HH16sHHI")
+"""Destination and interface at once."""
 
 
 class Way(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -81,26 +84,33 @@ class Way(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 def add(route: Route, interface: int, *, replace: bool = False) -> Request:
     """Return a request for a route of ours; unless it may replace, another one is in its way."""
     flags = CREATE | (REPLACE if replace else EXCLUSIVE)
-    family, bits, attrs = _key(route, interface)
+    family, bits, attrs = _target(route, interface)
     scope = _LINK if family == socket.AF_INET else _UNIVERSE
     header = _HEADER.pack(family, bits, 0, 0, _MAIN, ROUTE_PROTOCOL, scope, _UNICAST, 0)
     if route.source is not None:
-        attrs += attribute(_PREFSRC, ipaddress.ip_address(route.source).packed)
+        attrs += attribute(_PREFSRC, _pack_address(route.source))
     return Request(NEW_ROUTE, flags, header + attrs)
 
 
 def delete(route: Route, interface: int) -> Request:
     """Return a request that takes a route of ours away, whatever its source."""
-    family, bits, attrs = _key(route, interface)
+    family, bits, attrs = _target(route, interface)
     header = _HEADER.pack(family, bits, 0, 0, _MAIN, ROUTE_PROTOCOL, _NOWHERE, _UNICAST, 0)
     return Request(DELETE_ROUTE, 0, header + attrs)
 
 
-def _key(route: Route, interface: int) -> tuple[int, int, bytes]:
-    network = parse_range(route.destination)
-    attrs = attribute(_DST, network.network_address.packed)
-    attrs += attribute(_OIF, _NUMBER.pack(interface))
-    return _FAMILIES[network.version], network.prefixlen, attrs
+def _target(route: Route, interface: int) -> tuple[int, int, bytes]:
+    raw, bits = pack_range(route.destination)
+    if len(raw) == IPV4_BYTES:
+        return socket.AF_INET, bits, _TARGET4.pack(8, _DST, raw, 8, _OIF, interface)
+    return socket.AF_INET6, bits, _TARGET6.pack(20, _DST, raw, 8, _OIF, interface)
+
+
+def _pack_address(text: str) -> bytes:
+    try:
+        return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+    except OSError as exc:
+        raise TunnelError(f"{text!r} is no address that a route could have as its source") from exc
 
 
 def dump_ours(family: int, interface: int) -> Request:
@@ -129,8 +139,8 @@ def parse(message: Message) -> Way:
     source = facts.get(_PREFSRC)
     metrics = dict(attributes(facts.get(_METRICS, b"")))
     return Way(
-        destination=f"{_address(facts.get(_DST) or _EMPTY[family])}/{bits}",
-        source=None if source is None else _address(source),
+        destination=f"{format_address(facts.get(_DST) or _EMPTY[family])}/{bits}",
+        source=None if source is None else format_address(source),
         protocol=protocol,
         table=_number(facts.get(_TABLE)) or table,
         unicast=kind == _UNICAST,
@@ -142,11 +152,6 @@ def parse(message: Message) -> Way:
 
 def _number(raw: bytes | None) -> int | None:
     return None if raw is None else int(_NUMBER.unpack(raw)[0])
-
-
-def _address(raw: bytes) -> str:
-    # socket.inet_ntop writes some IPv6 addresses another way than Python's ipaddress does.
-    return socket.inet_ntoa(raw) if len(raw) == 4 else str(ipaddress.IPv6Address(raw))  # noqa: PLR2004 - IPv4
 
 
 def in_main(way: Way) -> bool:

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from heliograph.wireguard.device import Device, DeviceChange, DevicePeer, RemovePeer, SetPeer
-from heliograph.wireguard.endpoints import parse_range, split_endpoint
+from heliograph.wireguard.endpoints import pack_range, split_endpoint
 from heliograph.wireguard.errors import TunnelBusy, TunnelError
 from heliograph.wireguard.keys import KEY_BYTES, PrivateKey
 
@@ -73,9 +73,11 @@ def _peer(change: DeviceChange) -> Iterator[str]:
 
 def _ranges(change: SetPeer) -> Iterator[str]:
     for cidr in change.add:
-        yield f"allowed_ip={parse_range(cidr)}"
+        pack_range(cidr)
+        yield f"allowed_ip={cidr}"
     for cidr in change.remove:
-        yield f"allowed_ip=-{parse_range(cidr)}"
+        pack_range(cidr)
+        yield f"allowed_ip=-{cidr}"
 
 
 def _hex(public_key: str) -> str:

@@ -17,10 +17,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from heliograph.wireguard.device import Device, DeviceChange, DevicePeer, RemovePeer, SetPeer
-from heliograph.wireguard.endpoints import join_endpoint, parse_range, split_endpoint
+from heliograph.wireguard.endpoints import (
+    IPV4_BYTES,
+    format_address,
+    join_endpoint,
+    pack_range,
+    split_endpoint,
+)
 from heliograph.wireguard.errors import TunnelError
 from heliograph.wireguard.keys import KEY_BYTES, PrivateKey
-from heliograph.wireguard.nlmsg import attribute, attributes, nested
+from heliograph.wireguard.nlmsg import NESTED, attribute, attributes, nested
 
 FAMILY: Final = "wireguard"
 _VERSION: Final = 1
@@ -33,11 +39,10 @@ _PEER_KEY, _PEER_FLAGS, _ENDPOINT, _KEEPALIVE, _HANDSHAKE, _RX, _TX, _ALLOWED_IP
 _REMOVE_PEER: Final = attribute(_PEER_FLAGS, struct.pack("=I", 1))
 _UPDATE_ONLY: Final = attribute(_PEER_FLAGS, struct.pack("=I", 4))
 _RANGE_FAMILY, _RANGE_ADDRESS, _RANGE_BITS, _RANGE_FLAGS = 1, 2, 3, 4
-_FAMILIES: Final = {
-    4: attribute(_RANGE_FAMILY, struct.pack("=H", socket.AF_INET)),
-    6: attribute(_RANGE_FAMILY, struct.pack("=H", socket.AF_INET6)),
-}
 _REMOVE_RANGE: Final = attribute(_RANGE_FLAGS, struct.pack("=I", 1))
+_RANGE4: Final = struct.Struct("=HHHHH2xHH4sHHB3x")
+_RANGE6: Final = struct.Struct("=HHHHH2xHH16sHHB3x")
+"""A range at once: the attribute around it, then its family, address and prefix length."""
 
 _LIMIT_BYTES: Final = 30_000
 """Of the peers in one message: an attribute's length has 16 bits."""
@@ -122,14 +127,11 @@ def _ranges(ranges: Sequence[bytes]) -> Iterator[bytes]:
 
 
 def _range(cidr: str, flags: bytes = b"") -> bytes:
-    network = parse_range(cidr)
-    return nested(
-        0,
-        _FAMILIES[network.version],
-        attribute(_RANGE_ADDRESS, network.network_address.packed),
-        attribute(_RANGE_BITS, bytes((network.prefixlen,))),
-        flags,
-    )
+    raw, bits = pack_range(cidr)
+    size = len(raw)
+    packer, family = (_RANGE4, socket.AF_INET) if size == IPV4_BYTES else (_RANGE6, socket.AF_INET6)
+    head = (packer.size + len(flags), NESTED, 6, _RANGE_FAMILY, family, size + 4, _RANGE_ADDRESS)
+    return packer.pack(*head, raw, 5, _RANGE_BITS, bits) + flags
 
 
 def _raw_key(public_key: str) -> bytes:
@@ -215,12 +217,7 @@ def _text_key(key: bytes) -> str:
 
 def _text_range(data: bytes) -> str:
     facts = dict(attributes(data))
-    return f"{_text_address(facts[_RANGE_ADDRESS])}/{facts[_RANGE_BITS][0]}"
-
-
-def _text_address(raw: bytes) -> str:
-    # socket.inet_ntop writes some IPv6 addresses another way than Python's ipaddress does.
-    return socket.inet_ntoa(raw) if len(raw) == 4 else str(ipaddress.IPv6Address(raw))  # noqa: PLR2004 - IPv4
+    return f"{format_address(facts[_RANGE_ADDRESS])}/{facts[_RANGE_BITS][0]}"
 
 
 def _text_endpoint(raw: bytes | None) -> str | None:
@@ -228,7 +225,7 @@ def _text_endpoint(raw: bytes | None) -> str | None:
         return None
     if len(raw) == _SOCKADDR_IN.size:
         _, port, address = _SOCKADDR_IN.unpack(raw)
-        return join_endpoint(_text_address(address), int.from_bytes(port, "big"))
+        return join_endpoint(format_address(address), int.from_bytes(port, "big"))
     _, port, address, zone = _SOCKADDR_IN6.unpack(raw)
-    text = _text_address(address) + (f"%{zone}" if zone else "")
+    text = format_address(address) + (f"%{zone}" if zone else "")
     return join_endpoint(text, int.from_bytes(port, "big"))
