@@ -25,6 +25,10 @@ class NoWireGuard(TunnelError, InputError):
     """This machine has no WireGuard: neither in its kernel nor as a program."""
 
 
+class NoNftables(TunnelError, InputError):
+    """This machine has no program nft."""
+
+
 _FORBIDDEN: Final = {errno.EPERM, errno.EACCES}
 _PASSING: Final = {
     errno.ENOBUFS,
@@ -34,6 +38,7 @@ _PASSING: Final = {
     errno.EINTR,
     errno.ENODEV,
     errno.ENXIO,
+    errno.ENETDOWN,
     errno.EADDRINUSE,
 }
 
