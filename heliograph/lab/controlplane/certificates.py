@@ -55,7 +55,8 @@ def make_certificates(addresses: Iterable[str]) -> Certificates:
     """
     ca_key, server_key, service_account_key = (_new_key() for _ in range(3))
     ca = _ca_certificate(ca_key)
-    server = _server_certificate(server_key, ca, ca_key, (*_LOOPBACK, *addresses))
+    everywhere = dict.fromkeys((*_LOOPBACK, *addresses))  # each one once
+    server = _server_certificate(server_key, ca, ca_key, everywhere)
     return Certificates(
         ca=_certificate_pem(ca),
         server=_certificate_pem(server),

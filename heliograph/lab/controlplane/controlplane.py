@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from heliograph.lab.access import ClusterAccess
+from heliograph.lab.controlplane.place import HERE, Place
 from heliograph.lab.controlplane.programs import Programs
 from heliograph.lab.controlplane.settings import ControlPlaneSettings
 
@@ -24,10 +25,14 @@ class ControlPlane:
         settings: What it is like.
         binary: The multi-call binary, see `ensure_built`.
         folder: Empty or absent; takes keys, etcd's data and the logs. It is not removed.
+        place: Where its programs run; on loopback by default.
     """
 
-    def __init__(self, settings: ControlPlaneSettings, *, binary: Path, folder: Path) -> None:
+    def __init__(
+        self, settings: ControlPlaneSettings, *, binary: Path, folder: Path, place: Place = HERE
+    ) -> None:
         self._settings, self._binary, self._folder = settings, binary, folder
+        self._place = place
         self._lock = threading.RLock()  # no two of start, stop and restart overlap
         self._over = threading.Event()  # set before the lock is asked for: ends every wait
         self._running: Programs | None = None
@@ -49,7 +54,11 @@ class ControlPlane:
                 raise RuntimeError(f"control plane {self._settings.name} is started already")
             try:
                 self._running = Programs(
-                    self._settings, binary=self._binary, folder=self._folder, over=self._over
+                    self._settings,
+                    binary=self._binary,
+                    folder=self._folder,
+                    place=self._place,
+                    over=self._over,
                 )
                 self._running.start()
             except BaseException:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from heliograph.lab.controlplane.place import LOOPBACK
 from heliograph.lab.controlplane.settings import ControlPlaneSettings
 
 CA_FILE: Final = "ca.crt"
@@ -38,21 +39,21 @@ def etcd() -> tuple[str, ...]:
     )
 
 
-def api_server(settings: ControlPlaneSettings, port: int) -> tuple[str, ...]:
-    """Return kube-apiserver's flags.
+def api_server(settings: ControlPlaneSettings, address: str, port: int) -> tuple[str, ...]:
+    """Return kube-apiserver's flags; it listens on one address only.
 
-    It listens on loopback only, and a loopback address cannot be advertised. So it advertises one
-    that is kept for documentation (RFC 5737), and default/kubernetes gets no backend addresses.
+    A loopback address cannot be advertised. Then it advertises one that is kept for documentation
+    (RFC 5737), and default/kubernetes gets no backend addresses.
     """
+    hidden = ("--advertise-address=192.0.2.1", "--endpoint-reconciler-type=none")
     return (
         "kube-apiserver",
         f"--etcd-servers={_CLIENTS}",
-        "--bind-address=127.0.0.1",
+        f"--bind-address={address}",
         f"--secure-port={port}",
         "--permit-port-sharing",  # the laboratory holds the port, see port.py
         "--shutdown-watch-termination-grace-period=1s",  # or open watches delay its end by 60 s
-        "--advertise-address=192.0.2.1",
-        "--endpoint-reconciler-type=none",
+        *(hidden if address == LOOPBACK else (f"--advertise-address={address}",)),
         f"--service-cluster-ip-range={','.join(settings.service_cidrs)}",
         f"--tls-cert-file={CERTIFICATE_FILE}",
         f"--tls-private-key-file={KEY_FILE}",

@@ -6,10 +6,11 @@ It is for waiting until a control plane is ready; whoever wants objects uses a r
 from __future__ import annotations
 
 import http.client
-import ssl
-from urllib.parse import urlsplit
+import socket
 
 from heliograph.lab.access import ClusterAccess
+from heliograph.lab.controlplane.dialling import DialledConnection
+from heliograph.lab.controlplane.place import Connect
 
 _ANSWER_S = 2.0  # an API server that is starting answers at once or is not listening
 
@@ -17,14 +18,13 @@ _ANSWER_S = 2.0  # an API server that is starting answers at once or is not list
 class Probe:
     """Questions to one API server, each over a connection of its own."""
 
-    def __init__(self, access: ClusterAccess) -> None:
-        self._netloc = urlsplit(access.server).netloc
+    def __init__(self, access: ClusterAccess, connect: Connect = socket.create_connection) -> None:
+        self._access, self._connect = access, connect
         self._headers = {"Authorization": f"Bearer {access.token}"}
-        self._tls = ssl.create_default_context(cadata=access.ca_pem)
 
     def ok(self, path: str) -> bool:
         """Whether it answers `path` with 200; no answer at all is no."""
-        connection = http.client.HTTPSConnection(self._netloc, timeout=_ANSWER_S, context=self._tls)
+        connection = DialledConnection(self._access, self._connect, _ANSWER_S)
         try:
             connection.request("GET", path, headers=self._headers)
             return connection.getresponse().status == http.client.OK

@@ -9,6 +9,7 @@ another.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from typing import Final
 
 from heliograph.lab.controlplane.command import LAST_LINES
 from heliograph.lab.controlplane.errors import ControlPlaneFailed
+from heliograph.lab.entered import program_of
 from heliograph.process import wait_frozen
 
 LIFELINE: Final = "CONTROLPLANE_LIFELINE"  # main.go reads it
@@ -35,17 +37,27 @@ class ChildProcess:
         command: What to run.
         folder: Where it runs and finds its files; also its home.
         log: Its stdout and stderr are appended here.
+        prefix: An nsenter(1) command that leads it into other namespaces; empty for none.
     """
 
-    def __init__(self, name: str, command: Sequence[str], *, folder: Path, log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        folder: Path,
+        log: Path,
+        prefix: Sequence[str] = (),
+    ) -> None:
         self.name = name
         self._command, self._folder, self._log = tuple(command), folder, log
+        self._prefix = tuple(prefix)
         self._process: subprocess.Popen[bytes] | None = None
         self._lifeline = -1
 
     @property
     def pid(self) -> int | None:
-        """Its process id while it is started."""
+        """Its process id while it is started; that of nsenter, if it has been led elsewhere."""
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
@@ -76,9 +88,17 @@ class ChildProcess:
         """Send a signal, if it is running; return from SIGSTOP once it stands still."""
         if self._process is None:
             return
-        self._process.send_signal(number)
+        if number is signal.SIGCONT:  # nsenter stands still when its program does
+            self._process.send_signal(number)
+        signalled = program_of(self._process.pid) if self._prefix else None
+        if signalled is None:
+            signalled = self._process.pid
+            self._process.send_signal(number)
+        else:
+            with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+                os.kill(signalled, number)
         if number is signal.SIGSTOP:
-            wait_frozen(self._process.pid)
+            wait_frozen(signalled)
 
     def wait(self, timeout_s: float) -> None:
         """Wait until it has ended; kill it after `timeout_s`."""
@@ -87,14 +107,15 @@ class ChildProcess:
         try:
             self._process.wait(max(timeout_s, 0))
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self.signal(signal.SIGKILL)
             self._process.wait(_KILL_S)
         self._process = None
         self._close_lifeline()
 
     def _spawn(self, log: int, lifeline: int) -> subprocess.Popen[bytes]:
+        entered = (*self._prefix, "env", f"--chdir={self._folder}") if self._prefix else ()
         return subprocess.Popen(
-            self._command,
+            (*entered, *self._command),
             cwd=self._folder,
             env=self._environment(lifeline),
             stdin=subprocess.DEVNULL,

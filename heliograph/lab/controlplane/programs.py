@@ -16,6 +16,7 @@ from typing import Final
 from heliograph.lab.access import ClusterAccess, write_kubeconfig
 from heliograph.lab.controlplane import flags
 from heliograph.lab.controlplane.certificates import make_certificates
+from heliograph.lab.controlplane.place import Place
 from heliograph.lab.controlplane.port import hold_port, port_of
 from heliograph.lab.controlplane.probe import Probe
 from heliograph.lab.controlplane.process import ChildProcess, stop_all
@@ -34,6 +35,7 @@ class Programs:
         settings: What they are like.
         binary: The multi-call binary.
         folder: Takes keys, data and logs.
+        place: Where they run.
         over: Once set, nothing is waited for any more.
 
     Attributes:
@@ -41,15 +43,22 @@ class Programs:
     """
 
     def __init__(
-        self, settings: ControlPlaneSettings, *, binary: Path, folder: Path, over: threading.Event
+        self,
+        settings: ControlPlaneSettings,
+        *,
+        binary: Path,
+        folder: Path,
+        place: Place,
+        over: threading.Event,
     ) -> None:
         self._settings, self._binary, self._folder, self._over = settings, binary, folder, over
-        self._port = hold_port()
-        port = port_of(self._port)
-        self.access = self._write_files(f"https://127.0.0.1:{port}")
-        self._probe = Probe(self.access)
+        self._place = place
+        self._port = None if place.port else hold_port()
+        port = place.port if self._port is None else port_of(self._port)
+        self.access = self._write_files(f"https://{place.address}:{port}")
+        self._probe = Probe(self.access, place.connect)
         self._etcd = self._child(flags.etcd())
-        self._api_server = self._child(flags.api_server(settings, port))
+        self._api_server = self._child(flags.api_server(settings, place.address, port))
         self._controller_manager = self._child(flags.controller_manager(settings))
 
     def start(self) -> None:
@@ -81,20 +90,22 @@ class Programs:
         """End them all, and give the port back."""
         stop_all([self._controller_manager, self._api_server], _GRACE_S)
         stop_all([self._etcd], _GRACE_S)  # last: without it the others would wait
-        self._port.close()
+        if self._port is not None:
+            self._port.close()
 
     def _child(self, command: Sequence[str]) -> ChildProcess:
         program = command[0]
         return ChildProcess(
             f"{self._settings.name}/{program}",
             (str(self._binary), *command),
+            prefix=self._place.prefix,
             folder=self._folder,
             log=self._folder / f"{program}.log",
         )
 
     def _write_files(self, server: str) -> ClusterAccess:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = make_certificates(self._settings.service_addresses)
+        made = make_certificates((*self._settings.service_addresses, self._place.address))
         token = secrets.token_urlsafe(32)
         access = ClusterAccess(name=self._settings.name, server=server, token=token, ca_pem=made.ca)
         texts = {
