@@ -1,0 +1,1 @@
+"""Programs that run inside, by their paths; nothing here is imported."""
