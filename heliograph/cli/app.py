@@ -24,12 +24,19 @@ from heliograph.contract.messages import EndpointsMode
 from heliograph.errors import HeliographError, InputError
 from heliograph.run.settings import ProgramSettings
 from services.peerer.settings import PeererSettings
+from services.peerer.wireguard.settings import AgentSettings
 from services.reflector.settings import ReflectorSettings
 from services.watcher.settings import WatcherSettings
 
 S = TypeVar("S", bound=msgspec.Struct)
 
-_SETTINGS = (ProgramSettings, WatcherSettings, ReflectorSettings, PeererSettings)
+_SETTINGS = (
+    ProgramSettings,
+    WatcherSettings,
+    ReflectorSettings,
+    PeererSettings,
+    AgentSettings,
+)
 
 app = App(
     name="heliograph",
@@ -102,18 +109,37 @@ def reflector(*, once: Once = False, dry_run: DryRun = False, **flags: Any) -> i
 
 
 @app.command(name="peerer")
-@with_flags(PeererSettings, ProgramSettings)
-def peerer(*, once: Once = False, dry_run: DryRun = False, **flags: Any) -> int:  # noqa: ANN401 - see with_flags
-    """Keep the Kilo Peers of one cluster: the nodes of the others, with all that they route.
+@with_flags(PeererSettings, AgentSettings, ProgramSettings)
+def peerer(
+    *,
+    once: Once = False,
+    dry_run: DryRun = False,
+    remove: Annotated[
+        bool,
+        Parameter(help="Take all away that a WireGuard agent made on this node.", negative=""),
+    ] = False,
+    **flags: Any,  # noqa: ANN401 - see with_flags
+) -> int:
+    """Keep the peers of one cluster: the nodes of the others, with all that they route.
+
+    As Kilo's Peer objects; or, with --backend wireguard, as WireGuard's own on the node where this
+    runs. There, tunnels go on without it, and --remove ends them.
 
     Example:
         heliograph peerer --cluster west --kubeconfig ~/.kube/west --nats nats://10.0.0.5:4222
+        heliograph peerer --backend wireguard --cluster west --node w1 --nats nats://10.0.0.5:4222
     """
-    from heliograph.run import programs  # noqa: PLC0415 - keeps `--help` quick
+    from heliograph.run import agents, programs  # noqa: PLC0415 - keeps `--help` quick
 
     own = _load(PeererSettings, flags)
+    agent = _load(AgentSettings, flags)
     common = _load(ProgramSettings, flags)
     logs.configure(common.log_level, human=dry_run or None)
+    if own.backend == "wireguard":
+        mode = agents.Mode(once=once, dry_run=dry_run, remove=remove)
+        return program.run(agents.run(common, own, agent, mode))
+    if remove:
+        raise InputError("--remove is for --backend wireguard; for Kilo's Peers see 'leave'")
     if dry_run:
         return program.run(programs.preview_peerer(common, own))
     return program.run(programs.run_peerer(common, own, once=once))

@@ -28,6 +28,7 @@ from services.peerer import preview as peerer_preview
 from services.peerer.peerer import Peerer
 from services.peerer.rights import rights as peerer_rights
 from services.peerer.settings import PeererSettings
+from services.peerer.wireguard.agent import Agent
 from services.reflector import preview as reflector_preview
 from services.reflector.reflector import Reflector
 from services.reflector.rights import rights as reflector_rights
@@ -90,17 +91,17 @@ async def run_reflector(
     program: ProgramSettings, settings: ReflectorSettings, *, once: bool
 ) -> None:
     """Run the reflector until cancelled, or until every mirror is as it should be."""
-    running = _Running(program="reflector", settings=settings, rights=reflector_rights(settings))
-    await _run_importing(program, running, Reflector, once=once)
+    running = Running(program="reflector", settings=settings, rights=reflector_rights(settings))
+    await run_importing(program, running, Reflector, once=once)
 
 
 async def run_peerer(program: ProgramSettings, settings: PeererSettings, *, once: bool) -> None:
     """Run the peerer until cancelled, or until every Peer is as it should be."""
-    running = _Running(program="peerer", settings=settings, rights=peerer_rights(settings))
-    await _run_importing(program, running, Peerer, once=once)
+    running = Running(program="peerer", settings=settings, rights=peerer_rights(settings))
+    await run_importing(program, running, Peerer, once=once)
 
 
-class _Running(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
+class Running(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
     """An importing program: its name, its settings, and what it must be allowed to do."""
 
     program: str
@@ -108,10 +109,10 @@ class _Running(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
     rights: tuple[Right, ...]
 
 
-async def _run_importing(
+async def run_importing(
     common: ProgramSettings,
-    running: _Running[S],
-    make: Callable[..., Reflector | Peerer],
+    running: Running[S],
+    make: Callable[..., Reflector | Peerer | Agent],
     *,
     once: bool,
 ) -> None:

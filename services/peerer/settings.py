@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -15,6 +15,8 @@ class PeererSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     Attributes:
         cluster: Id of the cluster: one DNS label.
+        backend: What sets the peers: "kilo" writes Kilo's Peer objects, once for the cluster;
+            "wireguard" is the agent of one node, and programs WireGuard there.
         import_from: Clusters to peer with, as CLUSTER, or CLUSTER=URL for one with a bus of its
             own; without it, all that the own cluster's bus knows.
         admitted_ranges: Ranges outside of these are never routed to another cluster's node.
@@ -24,6 +26,7 @@ class PeererSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """
 
     cluster: str
+    backend: Literal["kilo", "wireguard"] = "kilo"
     import_from: tuple[str, ...] = ()
     admitted_ranges: tuple[str, ...] = PRIVATE_RANGES
     writes_in_flight: Annotated[int, msgspec.Meta(ge=1, le=256)] = 16

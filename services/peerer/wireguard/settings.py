@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from heliograph.ranges import canonical
+from services.peerer.settings import PeererSettings
 
 _INTERFACE = re.compile(r"[A-Za-z0-9_-]{1,15}")
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -29,7 +30,6 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         persistent_keepalive: Seconds between keepalives, which keep NAT open; 0 turns them off.
         key_file: Where the node's key is kept; made with mode 0600 if it is not there.
         userspace: The program that makes the tunnel where the kernel has no WireGuard.
-        table: Name of the nftables table that the agent owns.
     """
 
     node: str = ""
@@ -41,7 +41,6 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     persistent_keepalive: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 25
     key_file: Path = Path("/var/lib/heliograph/wireguard.key")
     userspace: str = "wireguard-go"
-    table: str = "heliograph"
 
     def __post_init__(self) -> None:
         """Refuse what is no range and no name of an interface."""
@@ -50,3 +49,10 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise ValueError(f"{self.tunnel_cidr!r} is no range in canonical form; {hint}")
         if not _INTERFACE.fullmatch(self.interface):
             raise ValueError(f"{self.interface!r} is no name of an interface (up to 15 letters)")
+
+
+class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the agent of one node needs to know."""
+
+    peerer: PeererSettings
+    own: AgentSettings

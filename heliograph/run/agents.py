@@ -1,0 +1,84 @@
+"""The WireGuard agent of one node: run, or taken away."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from heliograph.errors import InputError
+from heliograph.kube.client import KubeClient
+from heliograph.kube.errors import NotFound
+from heliograph.kube.objects import NODES
+from heliograph.run.programs import Running, cluster, run_importing
+from heliograph.run.settings import ProgramSettings
+from heliograph.wireguard.gateway import Gateway
+from services.peerer.settings import PeererSettings
+from services.peerer.wireguard.agent import Agent
+from services.peerer.wireguard.own_node import NOTHING_SAID
+from services.peerer.wireguard.rights import agent_rights
+from services.peerer.wireguard.settings import AgentSettings, NodeSettings
+from services.peerer.wireguard.tunnels import Tunnels
+
+
+class Mode(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent is to do.
+
+    Attributes:
+        once: Stop when everything is as it should be.
+        dry_run: Print what would be done.
+        remove: Take everything away.
+    """
+
+    once: bool = False
+    dry_run: bool = False
+    remove: bool = False
+
+
+async def run(
+    program: ProgramSettings, settings: PeererSettings, own: AgentSettings, mode: Mode
+) -> None:
+    """Do so.
+
+    Raises:
+        InputError: Something that an agent must know is missing.
+    """
+    if not own.node:
+        raise InputError(
+            "setting 'node' is missing: give --node or HELIOGRAPH_NODE, the name of the Node that "
+            "the agent runs on"
+        )
+    if mode.dry_run:
+        raise InputError("--dry-run knows no tunnels yet; 'heliograph peers' shows what stands")
+    if mode.remove:
+        await _remove(program, settings, own)
+        return
+    running = Running(program="agent", settings=settings, rights=agent_rights(settings))
+    await run_importing(program, running, partial(_agent, own), once=mode.once)
+
+
+def _agent(own: AgentSettings, settings: PeererSettings, client: KubeClient, **rest: Any) -> Agent:  # noqa: ANN401 - as given
+    return Agent(NodeSettings(peerer=settings, own=own), client, **rest)
+
+
+async def _remove(program: ProgramSettings, settings: PeererSettings, own: AgentSettings) -> None:
+    """Withdraw the node first, so that nobody sends any more; then take the tunnels away."""
+    access, rights = program.cluster_access(), agent_rights(settings)
+    async with cluster(settings.cluster, access, rights) as client:
+        await _withdraw(client, own.node)
+    tunnels = Tunnels(own)
+    try:
+        await tunnels.remove()
+        await Gateway(own.interface).remove()
+    finally:
+        tunnels.close()
+    own.key_file.unlink(missing_ok=True)
+
+
+async def _withdraw(client: KubeClient, node: str) -> None:
+    patch = {"metadata": {"annotations": dict(NOTHING_SAID)}}
+    try:
+        await client.merge_patch(NODES, "", node, patch)
+    except NotFound:
+        return  # a node that is gone announces nothing
