@@ -31,6 +31,7 @@ class Metrics:
         table: Sizes of tables.
         retries: Things that failed and wait for another attempt right now.
         held: Removals of mirrors that are held back right now, by exporting cluster.
+        silent: Whether an exporting cluster is silent right now: 1 or 0.
     """
 
     def __init__(self, program: str, cluster: str) -> None:
@@ -76,9 +77,20 @@ class Metrics:
         self.retries = self._gauge(
             "retries", "Things that failed and wait for another attempt right now."
         )
+        self._add_clusters()
+
+    def _add_clusters(self) -> None:
+        """Add what is told of each exporting cluster as a whole."""
         self.held = self._gauge(
             "held_removals",
             "Removals of mirrors that are held back right now, since most would go at once.",
+            "exporting",
+        )
+
+        self.silent = self._gauge(
+            "silent_cluster",
+            "Whether a cluster is neither heard of nor answering, so that its addresses are not "
+            "ready: 1 or 0.",
             "exporting",
         )
 

@@ -39,6 +39,7 @@ from heliograph.contract.subjects import (
 )
 from heliograph.errors import HeliographError, RetryableError, TerminalError
 from heliograph.imports.evidence import StaleEpoch
+from heliograph.imports.heard import Heard, heard
 from heliograph.imports.table import Table
 from heliograph.metrics import Metrics
 
@@ -91,6 +92,7 @@ class Told(msgspec.Struct, Generic[K], frozen=True, kw_only=True):
         mismatched: Its stream, read again, still holds something else than this message says.
         departed: It has left the ClusterSet, at this epoch; or (None) it is back.
         announced: What it says of itself, each time, and before what that touches.
+        renewed: It renewed its lease: for how long, seconds, and when that was heard.
     """
 
     touched: Callable[[set[K], Cause | None], None]
@@ -98,6 +100,7 @@ class Told(msgspec.Struct, Generic[K], frozen=True, kw_only=True):
     mismatched: Callable[[Cause], Awaitable[None]]
     departed: Callable[[ClusterId, int | None], None] = lambda *_: None
     announced: Callable[[ClusterId, ClusterAnnounced], None] = lambda *_: None
+    renewed: Callable[[ClusterId, float, Heard], None] = lambda *_: None
 
 
 class Importer(Generic[K]):
@@ -169,6 +172,8 @@ class Importer(Generic[K]):
             raise
         cause = _cause(subject, delivery)
         self._fold(lambda: self._table.fold(subject, message, delivery.payload, epoch), cause)
+        if isinstance(message, ClusterAnnounced) and self._table.announced is message:
+            self._told.renewed(self._cluster, message.lease_s, heard_now(delivery))
 
     def _subject(self, delivery: Delivery) -> Subject:
         """Return the subject; whoever may write into this stream speaks for its cluster only."""
@@ -261,6 +266,16 @@ class Discovery:
             if cluster not in self._known:
                 self._known.add(cluster)
                 self._found(self._bus.connection, cluster)
+
+
+def heard_now(delivery: Delivery) -> Heard:
+    """Return when a message came that is delivered just now."""
+    return heard(
+        delivery.stored_at_ns,
+        replayed=delivery.in_snapshot,
+        now_s=asyncio.get_running_loop().time(),
+        now_ns=now_ns(),
+    )
 
 
 def _cause(subject: Subject, delivery: Delivery) -> Cause:

@@ -58,7 +58,12 @@ class RefusalBoard:
         self._importing, self._metrics = importing, metrics
         self._stated: Statements[ClusterId] = Statements(
             home,
-            Part(cluster=importing, kind=Kind.REFUSAL, owned=lambda subject: not subject.namespace),
+            Part(
+                cluster=importing,
+                kind=Kind.REFUSAL,
+                # without dots: the reflector's, about silent clusters
+                owned=lambda subject: not subject.namespace and "." in subject.name,
+            ),
             messages=self._messages,
             telemetry=telemetry,
             metrics=metrics,

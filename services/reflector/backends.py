@@ -52,15 +52,22 @@ def backends_of(
 
 def silenced(item: EndpointSlice, exporting: ClusterId) -> MirrorSlice:
     """Return a slice as it stands, but with no backend that takes or answers anything."""
-    return MirrorSlice(
-        exporting=exporting,
-        address_type=item.address_type,
-        endpoints=tuple(map(_silenced, item.endpoints or ())),
-        ports=tuple(map(bare, item.ports or ())),
+    return muted(
+        MirrorSlice(
+            exporting=exporting,
+            address_type=item.address_type,
+            endpoints=item.endpoints or (),
+            ports=tuple(map(bare, item.ports or ())),
+        )
     )
 
 
-def _silenced(endpoint: Endpoint) -> Endpoint:
+def muted(item: MirrorSlice) -> MirrorSlice:
+    """Return a slice with no backend that takes or answers anything."""
+    return msgspec.structs.replace(item, endpoints=tuple(map(_muted, item.endpoints)))
+
+
+def _muted(endpoint: Endpoint) -> Endpoint:
     conditions = msgspec.structs.replace(endpoint.conditions, ready=False, serving=False)
     return msgspec.structs.replace(endpoint, conditions=conditions)
 

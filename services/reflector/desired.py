@@ -13,7 +13,7 @@ import msgspec
 from heliograph.contract.messages import ServiceExported
 from heliograph.contract.names import ClusterId
 from services.reflector.admission import Admission
-from services.reflector.backends import backends_of, declared_ranges, mirrored_port
+from services.reflector.backends import backends_of, declared_ranges, mirrored_port, muted
 from services.reflector.mirror import DesiredMirror, MirrorSlice, MirrorSpec, Refusal
 from services.reflector.table import Export, ServiceKey
 
@@ -25,11 +25,13 @@ class Importing(msgspec.Struct, frozen=True, kw_only=True):
         cluster: Its id.
         families: IP families of its Services; empty if unknown, then any will do.
         admission: Its policy.
+        silent: Clusters that are silent: mirrored as ever, but none of their addresses is ready.
     """
 
     cluster: ClusterId
     families: frozenset[str]
     admission: Admission
+    silent: frozenset[ClusterId] = frozenset()
 
 
 def desire_mirror(
@@ -77,7 +79,8 @@ def _join(
         backends = backends_of(key, export, spec, importing.admission)
         if backends.left_out:
             refusals.append(_outside(key, export, importing, backends.left_out))
-        slices |= backends.slices
+        mute = export.cluster in importing.silent
+        slices |= {n: muted(s) if mute else s for n, s in backends.slices.items()}
         taken.append(export.cluster)
     return DesiredMirror(
         spec=spec if taken else None,

@@ -26,12 +26,14 @@ class Picture:
     """What the plans of one importing cluster are made from.
 
     Attributes:
+        importing: The importing cluster's id.
         own: The importing cluster.
         exports: The exporting clusters' tables.
         membership: What people decided about the ClusterSet.
         holds: Removals that wait.
         refused: Clusters whose ranges overlap with somebody's: nothing new of theirs is mirrored,
             and what is mirrored already stays, not ready.
+        silent: Clusters that are neither heard of nor answering: none of their addresses is ready.
     """
 
     def __init__(self, importing: ClusterId, settings: ReflectorSettings) -> None:
@@ -40,7 +42,8 @@ class Picture:
         self.membership = Membership()
         self.holds = Holds(Limits(hold_s=settings.hold_s))
         self.refused: frozenset[ClusterId] = frozenset()
-        self._importing = importing
+        self.silent: frozenset[ClusterId] = frozenset()
+        self.importing = importing
         self._create_namespaces = settings.create_namespaces
         self._hold_s = settings.hold_s
         self._import_from = frozenset(e.partition("=")[0] for e in settings.import_from)
@@ -49,18 +52,19 @@ class Picture:
     def plan(self, key: ServiceKey) -> Plan:
         """Return what to do about one mirror now."""
         own = self.own.mirror(key)
-        unheard, silent = self._unheard(key, own), self._silent(key, own)
-        frozen = present_spec(own) if unheard or self._decider(key) in silent else None
+        unheard, refused = self._unheard(key, own), self._refused(key, own)
+        frozen = present_spec(own) if unheard or self._decider(key) in refused else None
         desired = desire_mirror(key, self._exports(key), self._importer(), frozen)
+        muted = refused | (self.silent & (unheard | desired.partial))
         situation = Situation(
             key=key,
-            importing=self._importing,
+            importing=self.importing,
             desired=msgspec.structs.replace(
-                desired, slices={**_silenced_slices(own, silent), **desired.slices}
+                desired, slices={**_silenced_slices(own, muted), **desired.slices}
             ),
             own=own,
             slice_named=lambda name: self.own.slices.named(key.namespace, name),
-            kept=unheard | silent,
+            kept=unheard | refused,
             namespace=self.own.namespaces.state(key.namespace),
             create_namespaces=self._create_namespaces,
         )
@@ -68,20 +72,24 @@ class Picture:
 
     def _importer(self) -> Importing:
         return Importing(
-            cluster=self._importing,
+            cluster=self.importing,
             families=self.own.families.families(),
             admission=self._admission,
+            silent=self.silent,
         )
 
     def needs_plan(self, key: ServiceKey) -> bool:
         """Tell whether a plan could do anything about what stands in the own cluster.
 
         Not when nobody is known to export the Service, and those that it points at have not spoken:
-        then it stays, and is planned when they have. So a restart plans each mirror once.
+        then it stays, and is planned when they have. So a restart plans each mirror once. But one
+        that points at a silent cluster does not stay as it is.
         """
+        own = self.own.mirror(key)
+        if self.silent and not self.silent.isdisjoint(own.exporting()):
+            return True
         if any(key in table for table in self._tables()):
             return any(table.announced for table in self._tables() if key in table)
-        own = self.own.mirror(key)
         return own.foreign is not None or own.exporting() != self._unheard(key, own)
 
     def _unheard(self, key: ServiceKey, own: OwnMirror) -> frozenset[ClusterId]:
@@ -89,7 +97,7 @@ class Picture:
         pointed_at = own.exporting()
         return frozenset(c for c in pointed_at if self._presence(c, key) is Presence.UNKNOWN)
 
-    def _silent(self, key: ServiceKey, own: OwnMirror) -> frozenset[ClusterId]:
+    def _refused(self, key: ServiceKey, own: OwnMirror) -> frozenset[ClusterId]:
         """Return the refused clusters that a mirror points at, and that have not withdrawn it."""
         if not self.refused or self._admission.denies_namespace(key.namespace):
             return frozenset()
@@ -100,7 +108,7 @@ class Picture:
         """Return the cluster whose export would decide about the mirror if none were refused."""
         if not self.refused:
             return None
-        return next((e.cluster for e in sorted_exports(self._known(key), self._importing)), None)
+        return next((e.cluster for e in sorted_exports(self._known(key), self.importing)), None)
 
     def concerns(self, key: ServiceKey) -> bool:
         """Tell whether anybody exports the Service, or anything of ours stands under its name."""
@@ -118,6 +126,10 @@ class Picture:
         """Tell whether mirrors may point at a cluster, as whoever runs this one has decided."""
         member = not self.membership.left and exporting not in self.membership.forgotten
         return member and self.listed(exporting)
+
+    def awaits(self, exporting: ClusterId) -> bool:
+        """Tell whether a cluster is to be heard of: people want it, and it has not left."""
+        return self.imports_from(exporting) and self.exports[exporting].left_at is None
 
     @property
     def complete(self) -> bool:
@@ -137,7 +149,7 @@ class Picture:
 
     def explain_hold(self, news: News) -> str:
         """Return what is held, why, for how long, and what to do, in words."""
-        here, there = self._importing, news.exporting
+        here, there = self.importing, news.exporting
         return (
             f"cluster {there} withdraws most of its {news.mirrors} mirrors in cluster {here} at "
             f"once ({news.removals} so far); they are kept as they are for {self._hold_s:g} s. If "
@@ -173,7 +185,7 @@ class Picture:
         for table in self._tables():
             for key in table.keys():  # noqa: SIM118 - a table is no mapping
                 export = table.export(key)
-                if export is not None and may_import(export.service, self._importing):
+                if export is not None and may_import(export.service, self.importing):
                     yield key
 
     def _presence(self, cluster: ClusterId, key: ServiceKey) -> Presence:
@@ -200,6 +212,6 @@ class Picture:
                 yield export
 
 
-def _silenced_slices(own: OwnMirror, silent: Container[ClusterId]) -> dict[str, MirrorSlice]:
+def _silenced_slices(own: OwnMirror, muted: Container[ClusterId]) -> dict[str, MirrorSlice]:
     found = ((name, item, exporting_of(item)) for name, item in own.slices.items())
-    return {name: silenced(item, cluster) for name, item, cluster in found if cluster in silent}
+    return {name: silenced(item, cluster) for name, item, cluster in found if cluster in muted}

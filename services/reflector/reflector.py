@@ -15,32 +15,31 @@ from heliograph.bus import Connection
 from heliograph.contract.messages import ClusterAnnounced
 from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.contract.subjects import Kind
-from heliograph.errors import HeliographError, RetryableError
+from heliograph.errors import HeliographError
 from heliograph.imports.consume import Cause, Discovery, Found, ImportBus, Importer, Told
+from heliograph.imports.heard import Heard
 from heliograph.imports.own_ranges import OwnRanges
 from heliograph.imports.waiting import Waiting
 from heliograph.kube.client import KubeClient
-from heliograph.kube.errors import AlreadyExists, Busy, Forbidden, Invalid, Unauthorized
+from heliograph.kube.errors import Busy, Forbidden, Invalid, Unauthorized
 from heliograph.membership.admissions import Admissions
 from heliograph.membership.record import Membership
 from heliograph.metrics import Metrics
 from heliograph.queue import Queue, Urgency
 from heliograph.telemetry import Telemetry
-from services.reflector.apply import STALE, Applier
+from services.reflector.apply import Applier
 from services.reflector.holding import Holding
 from services.reflector.members import Members
 from services.reflector.mirror import Refusal
 from services.reflector.namespaces import NamespaceSweeper
-from services.reflector.operations import Plan
 from services.reflector.picture import Picture
+from services.reflector.reconcile import Obstructed, Reconciler
 from services.reflector.refusals import RefusalBoard
 from services.reflector.refused_clusters import RefusedClusters
 from services.reflector.settings import ReflectorSettings
+from services.reflector.silence import Silence
 from services.reflector.table import ImportTable, ServiceKey
 from services.reflector.watch import OwnWatch
-
-_PASSES: Final = 8
-"""How often one mirror is planned anew at once: recreation takes two passes, a conflict another."""
 
 _MISSING_RIGHT_S: Final = 30.0
 _LOOK_S: Final = 0.5
@@ -48,24 +47,6 @@ _LOOK_AT_WATCH_S: Final = 0.01
 """How often to look whether everything has caught up; a watch does not tell that it was opened."""
 
 _log = structlog.get_logger()
-
-
-class Unsettled(RetryableError):
-    """A mirror was still not as planned after several passes: somebody else works on it."""
-
-    def __init__(self, key: ServiceKey) -> None:
-        super().__init__(f"Service {key} changes while it is being written; trying again later")
-
-
-class Obstructed(RetryableError):
-    """What a mirror needs cannot be created, and reading what is in its way did not help."""
-
-    def __init__(self, key: ServiceKey, importing: ClusterId, why: HeliographError) -> None:
-        super().__init__(
-            f"Service {key} is not mirrored, or not wholly, in cluster {importing}: an object that "
-            f"is not ours stands in the place of one that the mirror needs ({why}); it is left as "
-            f"it is. Delete it, or rename it; the place is looked at again within a minute."
-        )
 
 
 class Reflector:
@@ -104,6 +85,9 @@ class Reflector:
             confirmed=self._holding.confirm,
         )
         self._refused = RefusedClusters(self._importing, metrics)
+        self._silence = Silence(
+            settings, home, client, changed=self._on_silence, telemetry=telemetry, metrics=metrics
+        )
         self._admissions = Admissions(
             client,
             settings.namespace,
@@ -112,14 +96,11 @@ class Reflector:
             changed=self._on_decision,
         )
         self._own_ranges = OwnRanges(
-            self._importing,
-            self._admissions,
-            client=client,
-            home=home,
-            program=metrics.program,
+            self._importing, self._admissions, client=client, home=home, program=metrics.program
         )
-        self._applier = Applier(
-            client, self._picture.own, metrics, is_fresh=lambda: self._watch.fresh
+        applier = Applier(client, self._picture.own, metrics, is_fresh=lambda: self._watch.fresh)
+        self._reconciler = Reconciler(
+            self._picture, applier, traceparent=self._waiting.traceparent, telemetry=telemetry
         )
         self._sweeper = NamespaceSweeper(client, self._picture.unneeded_namespaces, metrics)
         self._watch = OwnWatch(
@@ -142,10 +123,11 @@ class Reflector:
         return tuple(refusal.reason for refusal in standing)
 
     def _refused_exports(self, key: ServiceKey) -> tuple[Refusal, ...]:
-        """Return why a Service is not mirrored from the clusters that are refused as a whole."""
-        if not self._picture.refused:
+        """Return why a Service is not mirrored, or not ready, from whole clusters."""
+        if not (self._picture.refused or self._picture.silent):
             return ()
-        return self._refused.of(self._picture.exporting(key))
+        exporting = self._picture.exporting(key)
+        return (*self._refused.of(exporting), *self._silence.of(exporting))
 
     @property
     def idle(self) -> bool:
@@ -170,6 +152,7 @@ class Reflector:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._watch.follow())
                 tasks.create_task(self._refusals.run(self.caught_up))
+                tasks.create_task(self._silence.run(self.caught_up))
                 tasks.create_task(self._members.run())
                 tasks.create_task(self._holding.run())
                 if self._settings.create_namespaces:
@@ -182,6 +165,7 @@ class Reflector:
                     tasks.create_task(Discovery(bus, found=found).run())
                 await self._watch.listed.wait()
                 await self._admissions.known.wait()
+                await self._silence.known()
                 self._on_own(self._picture.own.mirrors(), live=False)
                 for _ in range(self._settings.writes_in_flight):
                     tasks.create_task(self._work())
@@ -209,10 +193,13 @@ class Reflector:
                     mismatched=lambda cause: self._waiting.complain(connection, cause),
                     departed=self._on_departure,
                     announced=self._on_announced,
+                    renewed=self._on_renewed,
                 ),
             )
             self._importers.add(cluster)
             self._picture.exports[cluster] = table
+            if self._picture.awaits(cluster):
+                self._silence.expect(cluster)
             tasks.create_task(importer.run())
 
         return start
@@ -242,11 +229,24 @@ class Reflector:
     def _on_announced(self, exporting: ClusterId, announced: ClusterAnnounced) -> None:
         self._admissions.put(declaration_of(exporting, announced))
 
+    def _on_renewed(self, exporting: ClusterId, lease_s: float, heard: Heard) -> None:
+        if self._picture.imports_from(exporting):
+            self._silence.renewed(exporting, lease_s, heard)
+
     def _on_decision(self, decision: Decision) -> None:
-        """Take who is refused; all mirrors of a cluster for which that changes are looked at."""
+        """Take who is refused."""
         changed = self._refused.put(decision)
         self._picture.refused = frozenset(decision.refused)
-        for exporting in changed:
+        self._look_at_all_of(changed)
+
+    def _on_silence(self, changed: set[ClusterId]) -> None:
+        """Take who is silent."""
+        self._picture.silent = self._silence.silent
+        self._look_at_all_of(changed)
+
+    def _look_at_all_of(self, clusters: Iterable[ClusterId]) -> None:
+        """Look at all mirrors that some clusters have, or should have."""
+        for exporting in clusters:
             table = self._picture.exports.get(exporting)
             exported = set(table.keys()) if table else set()
             self._look_at(exported | self._picture.keys_from(exporting))
@@ -258,6 +258,7 @@ class Reflector:
         self._members.departed(exporting, epoch)
         if epoch is not None:
             self._admissions.drop(exporting)
+            self._silence.forget(exporting)
         self._look_at(self._picture.keys_from(exporting))
 
     def _on_membership(self, membership: Membership) -> None:
@@ -272,6 +273,11 @@ class Reflector:
             return
         for exporting in membership.forgotten:
             self._holding.forget(exporting)
+        for exporting in self._importers:
+            if self._picture.awaits(exporting):
+                self._silence.expect(exporting)
+            else:
+                self._silence.forget(exporting)
         self._look_at(self._picture.keys())
 
     def _on_own(self, keys: set[ServiceKey], *, live: bool) -> None:
@@ -334,33 +340,10 @@ class Reflector:
         self._queue.failed(key, after_s=error.retry_after_s if isinstance(error, Busy) else 0)
 
     async def _reconcile(self, key: ServiceKey) -> None:
-        """Plan and apply until nothing is left to do, or the same again would be in vain."""
-        tried, failure = Plan(), None
-        for _ in range(_PASSES):
-            plan = self._picture.plan(key)
-            if plan.operations and plan == tried:
-                if isinstance(failure, AlreadyExists):
-                    raise Obstructed(key, self._importing, failure)
-                break
-            if not plan.operations:
-                self._refusals.put(key, plan.refusals, self._picture.own.services.foreign(key))
-                await self._settle(key, plan.refusals)
-                self._holding.on_settled(key)
-                if not self._picture.concerns(key):
-                    self._sweeper.look()
-                return
-            tried, failure = plan, await self._apply(key, plan)
-        raise Unsettled(key)
-
-    async def _apply(self, key: ServiceKey, plan: Plan) -> HeliographError | None:
-        """Carry a plan out; return why the cluster was not as the plan assumed, if so."""
-        span = self._telemetry.start("apply", parent=self._waiting.traceparent(key))
-        span.note(heliograph_operations=len(plan.operations))
-        try:
-            await self._applier.apply(plan.operations)
-        except STALE as error:
-            span.fail(type(error).__name__)  # what stands there was read: plan again
-            return error
-        finally:
-            span.end()
-        return None
+        """Bring a mirror to what it should be, and tell what is not taken."""
+        plan = await self._reconciler.reconcile(key)
+        self._refusals.put(key, plan.refusals, self._picture.own.services.foreign(key))
+        await self._settle(key, plan.refusals)
+        self._holding.on_settled(key)
+        if not self._picture.concerns(key):
+            self._sweeper.look()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -24,6 +24,10 @@ class ReflectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         writes_in_flight: How many mirrors are written at the same time.
         hold_s: How long the removal of most of one cluster's mirrors at once is held back, seconds,
             unless 'heliograph confirm' lets it go; 0 to hold nothing.
+        unheard_clusters: What becomes of the addresses of a cluster that is not heard of any more
+            while nobody says whether its nodes answer, as where no WireGuard agents run: "keep"
+            leaves them as they are; with "not-ready" traffic fails over, also when it is only the
+            cluster's bus or its watcher that is away. Where agents run, their word counts.
         namespace: Namespace of the ConfigMap 'clusterset', which keeps what 'heliograph leave',
             'forget' and 'confirm' say.
     """
@@ -35,4 +39,5 @@ class ReflectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     admitted_ranges: tuple[str, ...] = PRIVATE_RANGES
     writes_in_flight: Annotated[int, msgspec.Meta(ge=1, le=256)] = 32
     hold_s: Annotated[float, msgspec.Meta(ge=0)] = 600.0
+    unheard_clusters: Literal["keep", "not-ready"] = "keep"
     namespace: str = NAMESPACE
