@@ -148,7 +148,7 @@ async def start_userspace(
             f"{' '.join(program) or 'wireguard-go'}: there is no such program. This machine's "
             "kernel has no WireGuard: load its module, or install wireguard-go."
         )
-    pid = await _spawn((*program, "-f", name), log)
+    pid = await _spawn((*program, name), log)
     await _wait(path, pid, log)
 
 
@@ -169,8 +169,11 @@ async def _answers(path: Path) -> bool:
         raise TunnelBusy(f"a program has the socket {path}, and does not answer") from exc
 
 
-_DETACHED: Final = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 & echo $!'
-"""The shell starts the program and ends: whose child is orphaned so belongs to nobody."""
+_DETACHED: Final = 'log=$1; shift; WG_PROCESS_FOREGROUND=1 "$@" </dev/null >>"$log" 2>&1 & echo $!'
+"""The shell starts the program and ends: whose child is orphaned so belongs to nobody.
+
+wireguard-go would detach itself otherwise, as another process than the one that is waited for.
+"""
 
 
 async def _spawn(command: Sequence[str], log: Path) -> int:

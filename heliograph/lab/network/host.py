@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import os
 import socket
+import sysconfig
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -147,6 +148,17 @@ class Host:
         program.start()
         self._programs.append(program)
         return program
+
+    def heliograph(
+        self,
+        *arguments: str | Path,
+        name: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Program:
+        """Start one of Heliograph's programs, such as "watcher"; `name` as in `spawn`."""
+        command = Path(sysconfig.get_path("scripts")) / "heliograph"
+        called = name or f"heliograph-{arguments[0]}"
+        return self.spawn((command, *arguments), name=called, environment=environment)
 
     def connect(self, address: tuple[str, int], timeout_s: float) -> socket.socket:
         """Open a TCP connection from in here, for this process to use.

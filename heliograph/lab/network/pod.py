@@ -15,7 +15,7 @@ import msgspec
 
 from heliograph.lab.network import objects
 from heliograph.lab.network.api import Api
-from heliograph.lab.network.host import Host
+from heliograph.lab.network.host import Host, Outcome
 from heliograph.lab.network.namespaces import Namespaces
 from heliograph.lab.network.program import Program
 
@@ -147,3 +147,14 @@ class Pod(Host):
         script = _PROGRAMS / "asker.py"
         arguments = (sys.executable, "-I", script, url, str(every_s), str(timeout_s))
         return Asker(self.spawn(arguments, name=f"asker-{next(self._numbers)}"))
+
+    async def transfer(self, url: str, count: int, *, timeout_s: float = 10.0) -> Outcome:
+        """Fetch so many bytes from a pod that serves, and send it as many.
+
+        Args:
+            url: Of the server, such as "http://web.default.svc.cluster.local/".
+            count: How many bytes, each way.
+            timeout_s: It has failed when nothing moves for so long; `Outcome.text` then raises.
+        """
+        script = _PROGRAMS / "transfer.py"
+        return await self.run((sys.executable, "-I", script, url, str(count), str(timeout_s)))
