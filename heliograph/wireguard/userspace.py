@@ -10,6 +10,7 @@ import contextlib
 import errno
 import shutil
 import socket
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -179,18 +180,14 @@ wireguard-go would detach itself otherwise, as another process than the one that
 async def _spawn(command: Sequence[str], log: Path) -> int:
     """Start a program in a session of its own, as nobody's child; return its process id."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    shell = await asyncio.create_subprocess_exec(
-        "/bin/sh",
-        "-c",
-        _DETACHED,
-        "sh",
-        str(log),
-        *command,
-        stdout=asyncio.subprocess.PIPE,
+    started = await asyncio.to_thread(
+        subprocess.run,
+        ("/bin/sh", "-c", _DETACHED, "sh", str(log), *command),
+        stdout=subprocess.PIPE,
         start_new_session=True,
+        check=True,
     )
-    written, _ = await shell.communicate()
-    return int(written)
+    return int(started.stdout)
 
 
 async def _wait(path: Path, pid: int, log: Path) -> None:

@@ -138,7 +138,10 @@ class Agent:
         """Return what is to be said of the own node; None before the tunnels stand."""
         if self._standing is None:
             return None
-        return self._identity.said(node).annotations()
+        before, said = self._identity.address, self._identity.said(node)
+        if said.tunnel_ip != before:
+            self._due.set()
+        return said.annotations()
 
     def _look_at_everything(self) -> None:
         self._done.clear()
