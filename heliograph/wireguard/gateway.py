@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -97,23 +98,20 @@ async def _list(*what: str) -> bytes | None:
 
 async def _nft(*args: str, text: str = "") -> tuple[int, bytes, str]:
     """Run nft; return its exit code, what it printed, and its complaint."""
-    pipe = asyncio.subprocess.PIPE
     try:
-        process = await asyncio.create_subprocess_exec(
-            "nft", *args, stdin=pipe, stdout=pipe, stderr=pipe
+        ran = await asyncio.to_thread(
+            subprocess.run,
+            ("nft", *args),
+            input=text.encode(),
+            capture_output=True,
+            timeout=_PROGRAM_S,
+            check=False,
         )
     except FileNotFoundError as exc:
         raise NoNftables("there is no program nft: install nftables (Debian's package)") from exc
-    try:
-        async with asyncio.timeout(_PROGRAM_S):
-            out, said = await process.communicate(text.encode())
-    except TimeoutError as exc:
+    except subprocess.TimeoutExpired as exc:
         raise TunnelBusy(f"nft has not ended for {_PROGRAM_S:g} s") from exc
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return process.returncode or 0, out, said.decode(errors="replace")
+    return ran.returncode, ran.stdout, ran.stderr.decode(errors="replace")
 
 
 def _failed(said: str) -> TunnelError:
