@@ -88,7 +88,7 @@ class Metrics:
         )
 
         self.silent = self._gauge(
-            "silent_cluster",
+            "silent_clusters",
             "Whether a cluster is neither heard of nor answering, so that its addresses are not "
             "ready: 1 or 0.",
             "exporting",

@@ -8,7 +8,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from heliograph.metrics import Metrics
 
-UNITS = ("_seconds", "_total", "_info", "_entries", "_refusals", "_removals", "_retries")
+UNITS = (
+    "_clusters",
+    "_seconds",
+    "_total",
+    "_info",
+    "_entries",
+    "_refusals",
+    "_removals",
+    "_retries",
+)
 
 
 def exposed(metrics: Metrics) -> dict[str, str]:

@@ -22,7 +22,7 @@ from tests.support.joined import Cluster, JoinedClusters, eventually
 pytestmark = pytest.mark.nats
 
 LEASE_S = 1.0
-SILENT, GAUGE = ("ClusterSilent",), "heliograph_silent_cluster"
+SILENT, GAUGE = ("ClusterSilent",), "heliograph_silent_clusters"
 
 
 def readiness(cluster: Cluster, name: str = "cart") -> list[bool]:
