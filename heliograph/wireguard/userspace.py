@@ -153,6 +153,16 @@ async def start_userspace(
     await _wait(path, pid, log)
 
 
+async def is_userspace(name: str, folder: Path = SOCKETS) -> bool:
+    """Tell whether a tunnel of this name stands, and a living program is behind it.
+
+    Raises:
+        TunnelForbidden: It may not be asked.
+        TunnelBusy: A program has the socket, and does not answer.
+    """
+    return await _answers(folder / f"{name}.sock")
+
+
 async def _answers(path: Path) -> bool:
     """Tell whether a living program is behind a socket.
 

@@ -7,26 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from heliograph.lab.network import (
-    Asker,
     Cluster,
-    ClusterSpec,
     Laboratory,
-    LaboratorySpec,
-    NodeSpec,
 )
-from tests.support.network import require_network, running_laboratory
+from tests.support.network import TWO_CLUSTERS, failed, require_network, running_laboratory
 from tests.support.planes import built_binary
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
-SPEC = LaboratorySpec(
-    clusters=(
-        ClusterSpec(name="west", nodes=(NodeSpec(name="w1"), NodeSpec(name="w2"))),
-        ClusterSpec(
-            name="east", nodes=(NodeSpec(name="e1"), NodeSpec(name="e2")), cluster_cidr=False
-        ),
-    ),
-)
 SERVICE = """\
 apiVersion: v1
 kind: Service
@@ -40,7 +28,7 @@ def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]
     """Give two clusters; east's kube-proxy does not know the range of pods. Each test has names."""
     require_network()
     built_binary()
-    with running_laboratory(SPEC, tmp_path_factory.mktemp("laboratory")) as running:
+    with running_laboratory(TWO_CLUSTERS, tmp_path_factory.mktemp("laboratory")) as running:
         yield running
 
 
@@ -49,11 +37,6 @@ async def serve(cluster: Cluster, app: str, pod: str, node: int) -> None:
     applied = await cluster.kubectl("apply", "--filename=-", stdin=SERVICE.format(name=app))
     applied.text()
     await cluster.add_pod(pod, node=cluster.nodes[node].node, labels={"app": app}, serves=8080)
-
-
-def failed(asker: Asker, since: float) -> list[str]:
-    """Return why requests that began after `since` failed."""
-    return [answer.said for answer in asker.answers() if answer.at >= since and not answer.ok]
 
 
 @pytest.mark.parametrize("name", ["west", "east"])

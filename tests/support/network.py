@@ -13,10 +13,29 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from heliograph.lab.network import Host, Laboratory, LaboratorySpec, NetworkUnavailable, Program
+from heliograph.lab.network import (
+    Asker,
+    ClusterSpec,
+    Host,
+    Laboratory,
+    LaboratorySpec,
+    NetworkUnavailable,
+    NodeSpec,
+    Program,
+)
 from heliograph.lab.network.machine import require_tools
 
 UDP_PORT = 7
+
+TWO_CLUSTERS = LaboratorySpec(
+    clusters=(
+        ClusterSpec(name="west", nodes=(NodeSpec(name="w1"), NodeSpec(name="w2"))),
+        ClusterSpec(
+            name="east", nodes=(NodeSpec(name="e1"), NodeSpec(name="e2")), cluster_cidr=False
+        ),
+    ),
+)
+"""Two nodes each; east's kube-proxy does not know the range of pods."""
 
 _ECHO = f"""\
 import socket
@@ -79,3 +98,8 @@ async def ask(
     numbers = (str(count), str(within_s), str(size))
     outcome = await host.run((sys.executable, "-I", "-c", _ASK, str(address), *numbers))
     return msgspec.json.decode(outcome.text(), type=list[str])
+
+
+def failed(asker: Asker, since: float) -> list[str]:
+    """Return why requests that began after `since` failed."""
+    return [answer.said for answer in asker.answers() if answer.at >= since and not answer.ok]

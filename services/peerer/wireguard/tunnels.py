@@ -17,7 +17,7 @@ from heliograph.wireguard.interface import Interface, InterfaceChange
 from heliograph.wireguard.kernel import KernelDevice
 from heliograph.wireguard.keys import PrivateKey
 from heliograph.wireguard.links import LinkInterface
-from heliograph.wireguard.userspace import UserspaceDevice, start_userspace
+from heliograph.wireguard.userspace import UserspaceDevice, is_userspace, start_userspace
 from services.peerer.wireguard.settings import AgentSettings
 
 LEAST_MTU: Final = 1280
@@ -114,9 +114,14 @@ class Tunnels:
         return self._device
 
     async def _make(self) -> DeviceBackend:
-        """Return the device, made where it is missing; the kernel goes before a program."""
+        """Return the device, made where it is missing; the kernel goes before a program.
+
+        But a program that has the interface already, from before a restart of ours, keeps it.
+        """
         name = self._settings.interface
-        if isinstance(self._device, KernelDevice) or self._device is None:
+        if self._device is None and await is_userspace(name):
+            self._device = UserspaceDevice(name)
+        if not isinstance(self._device, UserspaceDevice):
             try:
                 await self._link.create_kernel_link()
                 self._device = self._device or KernelDevice(name)
