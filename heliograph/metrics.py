@@ -6,12 +6,27 @@ Prometheus' conventions; labels have few values (clusters, kinds, verbs, outcome
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Protocol
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 _LATENCY_BUCKETS = (
     *(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
     *(1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0),
 )
+
+
+class Refused(Protocol):
+    """Why something of a cluster is not taken, as far as it is counted."""
+
+    @property
+    def exporting(self) -> str:
+        """The cluster concerned."""
+
+    @property
+    def reason(self) -> str:
+        """One CamelCase word."""
 
 
 class Metrics:
@@ -104,6 +119,13 @@ class Metrics:
         buckets = _LATENCY_BUCKETS
         name = f"heliograph_{name}"
         return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
+
+    def count_refusals(self, before: Iterable[Refused], now: Iterable[Refused]) -> None:
+        """Take that some refusals stand in the place of others."""
+        for refused in before:
+            self.refusals.labels(refused.exporting, refused.reason).dec()
+        for refused in now:
+            self.refusals.labels(refused.exporting, refused.reason).inc()
 
     def exposition(self) -> bytes:
         """Return the text that Prometheus scrapes (exposition format 0.0.4)."""

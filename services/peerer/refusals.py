@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -91,7 +91,7 @@ class RefusalBoard:
         self._standing.pop(exporting, None)
         if now:
             self._standing[exporting] = now
-        self._count(before, now)
+        self._metrics.count_refusals(before, now)
         for refusal in now:
             if refusal not in before:
                 self._tell(refusal)
@@ -184,9 +184,3 @@ class RefusalBoard:
             "exporting": refusal.exporting,
             "reason": refusal.reason,
         }
-
-    def _count(self, before: Sequence[Refusal], now: Sequence[Refusal]) -> None:
-        for refusal in before:
-            self._metrics.refusals.labels(refusal.exporting, refusal.reason).dec()
-        for refusal in now:
-            self._metrics.refusals.labels(refusal.exporting, refusal.reason).inc()

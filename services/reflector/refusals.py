@@ -63,7 +63,7 @@ class RefusalBoard:
         self._standing.pop(key, None)
         if now:
             self._standing[key] = now
-        self._count(before, now)
+        self._metrics.count_refusals(before, now)
         for refusal in now:
             if refusal not in before:
                 self._tell(refusal, foreign)
@@ -135,9 +135,3 @@ class RefusalBoard:
             service = Service(metadata=foreign.metadata)
             why = (refusal.reason, refusal.message)
             self._recorder.record(SERVICES, service, "Warning", why)
-
-    def _count(self, before: Iterable[Refusal], now: Iterable[Refusal]) -> None:
-        for refusal in before:
-            self._metrics.refusals.labels(refusal.exporting, refusal.reason).dec()
-        for refusal in now:
-            self._metrics.refusals.labels(refusal.exporting, refusal.reason).inc()
