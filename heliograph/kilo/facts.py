@@ -5,7 +5,6 @@ Formats and rules are those of Kilo 0.7 (its `kg` agent).
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from typing import Final, Literal
 
@@ -14,7 +13,12 @@ import msgspec
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.kube.node_ranges import pod_cidrs_of
 from heliograph.kube.objects import Node
-from heliograph.wireguard.notation import parse_endpoint, parse_number, parse_public_key
+from heliograph.wireguard.notation import (
+    parse_endpoint,
+    parse_interface,
+    parse_number,
+    parse_public_key,
+)
 
 PREFIX: Final = "kilo.squat.ai/"
 FRESH_S: Final = 60
@@ -94,7 +98,7 @@ def announced_of(node: Node) -> NodeAnnounced | None:
         endpoint=endpoint,
         pod_cidrs=pod_cidrs,
         private_ip=_private_ip(said),
-        tunnel_ip=_interface(said.get("wireguard-ip", "")),
+        tunnel_ip=parse_interface(said.get("wireguard-ip", "")),
         location=said.get("location", node.metadata.labels.get(_REGION_LABEL, "")),
         leader="leader" in said,
         granularity=_GRANULARITIES.get(said.get("granularity", ""), ""),
@@ -107,17 +111,8 @@ def _private_ip(said: Mapping[str, str]) -> str | None:
     forced = said.get("force-internal-ip")
     if forced in {"", "-"}:
         return None
-    interface = _interface(forced or "") or _interface(said.get("internal-ip", ""))
+    interface = parse_interface(forced or "") or parse_interface(said.get("internal-ip", ""))
     return interface.partition("/")[0] if interface else None
-
-
-def _interface(text: str) -> str | None:
-    if "/" not in text or "%" in text:  # a zone means nothing elsewhere
-        return None
-    try:
-        return str(ipaddress.ip_interface(text))
-    except ValueError:
-        return None
 
 
 def _keepalive(text: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Final
 
 from heliograph.contract.messages import NodeAnnounced
@@ -14,7 +13,7 @@ from heliograph.marks import (
     PUBLIC_KEY_ANNOTATION,
     TUNNEL_IP_ANNOTATION,
 )
-from heliograph.wireguard.notation import parse_endpoint, parse_public_key
+from heliograph.wireguard.notation import parse_endpoint, parse_interface, parse_public_key
 
 SAID: Final = (
     PUBLIC_KEY_ANNOTATION,
@@ -40,15 +39,6 @@ def announced_of(node: Node) -> NodeAnnounced | None:
         next_public_key=parse_public_key(said.get(NEXT_PUBLIC_KEY_ANNOTATION, "")),
         endpoint=parse_endpoint(said.get(ENDPOINT_ANNOTATION, "")),
         pod_cidrs=pod_cidrs_of(node),
-        tunnel_ip=_interface(said.get(TUNNEL_IP_ANNOTATION, "")),
+        tunnel_ip=parse_interface(said.get(TUNNEL_IP_ANNOTATION, "")),
         peering="wireguard",
     )
-
-
-def _interface(text: str) -> str | None:
-    if "/" not in text or "%" in text:
-        return None
-    try:
-        return str(ipaddress.ip_interface(text))
-    except ValueError:
-        return None

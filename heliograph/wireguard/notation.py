@@ -43,6 +43,16 @@ def endpoint_name(endpoint: str | None) -> str | None:
     return None if not host or host.startswith("[") or is_ip(host, 4) else host
 
 
+def parse_interface(text: str) -> str | None:
+    """Return "address/mask" in canonical form; None without a mask, or with a zone."""
+    if "/" not in text or "%" in text:  # a zone means nothing elsewhere
+        return None
+    try:
+        return str(ipaddress.ip_interface(text))
+    except ValueError:
+        return None
+
+
 def parse_number(text: str) -> int | None:
     """Return a number in plain digits; people write annotations, and `int` is lenient or raises."""
     return int(text) if _NUMBER.fullmatch(text) else None

@@ -13,11 +13,11 @@ from typing import Literal
 import msgspec
 
 from heliograph.contract.messages import NodeAnnounced
-from heliograph.kilo.facts import FRESH_S, announced_of, heartbeat_s, runs_kilo, said_of
+from heliograph.kilo.facts import FRESH_S, heartbeat_s
 from heliograph.kube.node_ranges import pod_cidrs_of
 from heliograph.kube.objects import Node
+from heliograph.nodes import announced_of, said_of
 from heliograph.ranges import canonical
-from heliograph.wireguard import facts as wireguard
 from heliograph.wireguard.notation import endpoint_name
 from services.watcher.counted import CountedRanges
 from services.watcher.names import EndpointNames
@@ -170,10 +170,10 @@ class NodeTable:
 
     def _facts(self, node: Node) -> NodeAnnounced | None:
         """Return what is told of a node that lives; read anew only if it says something new."""
-        name, said = node.metadata.name, _said_of(node)
+        name, said = node.metadata.name, said_of(node)
         read = self._read.get(name)
         if read is None or read.said != said:
-            announced, pod_cidrs = _announced_of(node), pod_cidrs_of(node)
+            announced, pod_cidrs = announced_of(node), pod_cidrs_of(node)
             self._pod_cidrs.replace(read.pod_cidrs if read else (), pod_cidrs)
             facts = self._with_granularity(announced) if announced else None
             read = self._read[name] = _Read(said=said, pod_cidrs=pod_cidrs, announced=facts)
@@ -234,16 +234,6 @@ class NodeTable:
             return
         self._tunnel_cidrs.replace(_tunnel_cidrs(before), _tunnel_cidrs(known))
         self._names.replace(name, before.name if before else None, known.name if known else None)
-
-
-def _announced_of(node: Node) -> NodeAnnounced | None:
-    """Return what is told of a node, if its agent lives; Kilo's word counts where Kilo runs."""
-    return announced_of(node) if runs_kilo(node) else wireguard.announced_of(node)
-
-
-def _said_of(node: Node) -> tuple[object, ...]:
-    """Return the texts that `_announced_of` reads."""
-    return (*said_of(node), *map(node.metadata.annotations.get, wireguard.SAID))
 
 
 def _tunnel_cidrs(known: _Known | None) -> tuple[str, ...]:
