@@ -28,7 +28,7 @@ from heliograph.kilo.peer import PeerSpec
 from heliograph.kilo.specs import peer_spec
 from services.peerer.judging import Here, Neighbour, own_addresses
 from services.peerer.nodes import judge_nodes
-from services.peerer.refusal import Refusal
+from services.peerer.refusal import Refusal, cluster_refusal
 from services.peerer.shared import shared_ranges
 
 _NO_MESH: Final = Mesh()
@@ -125,10 +125,8 @@ def _with_declared_addresses(mesh: Mesh, declaration: Declaration, own: Spans) -
 
 
 def _no_mesh(exporting: ClusterId, importing: ClusterId, error: TerminalError) -> Refusal:
-    return Refusal(
-        exporting=exporting,
-        kind="cluster",
-        name=exporting,
-        reason=type(error).__name__,
-        message=f"Peers of cluster {exporting} in cluster {importing} stay as they are. {error}",
+    return cluster_refusal(
+        exporting,
+        type(error).__name__,
+        f"Peers of cluster {exporting} in cluster {importing} stay as they are. {error}",
     )

@@ -15,7 +15,7 @@ from heliograph.membership.record import Membership
 from heliograph.wireguard.notation import endpoint_name
 from services.peerer.book import Book, make_book
 from services.peerer.judging import Here, Neighbour
-from services.peerer.refusal import Refusal
+from services.peerer.refusal import Refusal, cluster_refusal
 from services.peerer.settings import PeererSettings
 from services.peerer.table import NodeTable
 
@@ -124,12 +124,10 @@ class Neighbourhood:
 
     def not_admitted(self, exporting: ClusterId) -> Refusal:
         """Return why a cluster is refused as a whole."""
-        return Refusal(
-            exporting=exporting,
-            kind="cluster",
-            name=exporting,
-            reason=REASON,
-            message=explain(self.importing, self.decision.refused[exporting]),
+        return cluster_refusal(
+            exporting,
+            REASON,
+            explain(self.importing, self.decision.refused[exporting]),
         )
 
     def others_addresses(self, exporting: ClusterId) -> Spans:

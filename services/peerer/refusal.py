@@ -49,6 +49,13 @@ class Where(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def cluster_refusal(exporting: ClusterId, reason: str, message: str) -> Refusal:
+    """Return that something of a whole cluster is not taken."""
+    return Refusal(
+        exporting=exporting, kind="cluster", name=exporting, reason=reason, message=message
+    )
+
+
 def foreign_peer(where: Where, peer: str) -> Refusal:
     """Return that somebody made a Peer with the node's key by hand."""
     return Refusal(

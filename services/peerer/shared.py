@@ -9,7 +9,7 @@ from heliograph.admission.spans import span_of_text, touches
 from heliograph.contract.names import ClusterId
 from heliograph.kilo.addresses import parse_cidr
 from services.peerer.judging import Here, Neighbour, own_addresses
-from services.peerer.refusal import Refusal
+from services.peerer.refusal import Refusal, cluster_refusal
 
 MAX_SHARED: Final = 32
 """Ranges of cluster IPs that are routed to one cluster: each costs a look at every node of it."""
@@ -46,36 +46,30 @@ def _outermost(cidrs: Iterable[str]) -> tuple[str, ...]:
 
 
 def _not_admitted(exporting: ClusterId, importing: ClusterId, cidr: str) -> Refusal:
-    return Refusal(
-        exporting=exporting,
-        kind="cluster",
-        name=exporting,
-        reason="RangeNotAdmitted",
-        message=f"cluster {exporting} announces cluster IPs in {cidr}, which is outside of the "
+    return cluster_refusal(
+        exporting,
+        "RangeNotAdmitted",
+        f"cluster {exporting} announces cluster IPs in {cidr}, which is outside of the "
         f"ranges that cluster {importing} admits; they are not routed. Set admitted_ranges of "
         f"{importing}'s peerer and reflector, if that is right.",
     )
 
 
 def _too_many(exporting: ClusterId, importing: ClusterId, count: int) -> Refusal:
-    return Refusal(
-        exporting=exporting,
-        kind="cluster",
-        name=exporting,
-        reason="TooManyRanges",
-        message=f"cluster {exporting} announces {count} ranges of cluster IPs; cluster {importing} "
+    return cluster_refusal(
+        exporting,
+        "TooManyRanges",
+        f"cluster {exporting} announces {count} ranges of cluster IPs; cluster {importing} "
         f"routes the first {MAX_SHARED}. Set service_cidrs of {exporting}'s watcher to fewer and "
         f"wider ones.",
     )
 
 
 def _around_our_nodes(exporting: ClusterId, importing: ClusterId, cidr: str) -> Refusal:
-    return Refusal(
-        exporting=exporting,
-        kind="cluster",
-        name=exporting,
-        reason="RangeTaken",
-        message=f"cluster {exporting} announces cluster IPs in {cidr}, where nodes of cluster "
+    return cluster_refusal(
+        exporting,
+        "RangeTaken",
+        f"cluster {exporting} announces cluster IPs in {cidr}, where nodes of cluster "
         f"{importing} have their addresses; they are not routed. Set service_cidrs of "
         f"{exporting}'s watcher, if that is wrong, or give {exporting} another range.",
     )
