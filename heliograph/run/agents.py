@@ -13,10 +13,10 @@ from heliograph.kube.errors import NotFound
 from heliograph.kube.objects import NODES
 from heliograph.run.programs import Running, cluster, run_importing
 from heliograph.run.settings import ProgramSettings
+from heliograph.wireguard.facts import SAID
 from heliograph.wireguard.gateway import Gateway
 from services.peerer.settings import PeererSettings
 from services.peerer.wireguard.agent import Agent
-from services.peerer.wireguard.own_node import NOTHING_SAID
 from services.peerer.wireguard.rights import agent_rights
 from services.peerer.wireguard.settings import AgentSettings, NodeSettings
 from services.peerer.wireguard.tunnels import Tunnels
@@ -50,7 +50,7 @@ async def run(
             "the agent runs on"
         )
     if mode.dry_run:
-        raise InputError("--dry-run knows no tunnels yet; 'heliograph peers' shows what stands")
+        raise InputError("--dry-run knows no tunnels yet; 'wg show' tells what stands")
     if mode.remove:
         await _remove(program, settings, own)
         return
@@ -77,7 +77,7 @@ async def _remove(program: ProgramSettings, settings: PeererSettings, own: Agent
 
 
 async def _withdraw(client: KubeClient, node: str) -> None:
-    patch = {"metadata": {"annotations": dict(NOTHING_SAID)}}
+    patch = {"metadata": {"annotations": dict.fromkeys(SAID)}}
     try:
         await client.merge_patch(NODES, "", node, patch)
     except NotFound:

@@ -9,6 +9,7 @@ from itertools import count
 from typing import Final
 
 from heliograph.contract.names import ClusterId
+from heliograph.kilo.addresses import host_cidr
 
 SHARED_SPACE: Final = ipaddress.IPv4Network("100.64.0.0/10")
 """RFC 6598: used by no cluster's pods and Services by default, and routed by nobody else."""
@@ -24,8 +25,13 @@ def derived_range(cluster: ClusterId) -> str:
     """
     blocks = 1 << (_BLOCK_BITS - SHARED_SPACE.prefixlen)
     first = int(SHARED_SPACE.network_address)
-    number = _number(f"{cluster}", blocks)
+    number = _number(cluster, blocks)
     return f"{ipaddress.IPv4Address(first + (number << (32 - _BLOCK_BITS)))}/{_BLOCK_BITS}"
+
+
+def host_range(interface: str) -> str:
+    """Return the address of "address/mask" as /32 or /128."""
+    return host_cidr(ipaddress.ip_interface(interface).ip)
 
 
 def choose_address(

@@ -6,10 +6,12 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import Final
 
 import structlog
 
+from heliograph.admission.declaration import Declaration
 from heliograph.backoff import Backoff
 from heliograph.bus import Connection
 from heliograph.contract.messages import LinkStated
@@ -22,18 +24,20 @@ from heliograph.metrics import Metrics
 from heliograph.resolve import Resolver
 from heliograph.telemetry import Telemetry
 from heliograph.wireguard.device import DevicePeer
+from heliograph.wireguard.endpoints import split_endpoint
 from heliograph.wireguard.errors import TunnelError
 from heliograph.wireguard.gateway import Gateway
 from heliograph.wireguard.interface import Interface
 from services.peerer.follow import Follower, Heard
 from services.peerer.refusal import Refusal
+from services.peerer.wireguard.addresses import host_range
 from services.peerer.wireguard.announcing import Announcing
 from services.peerer.wireguard.asking import Asker
+from services.peerer.wireguard.identity import Identity
 from services.peerer.wireguard.links import state_links
 from services.peerer.wireguard.own_node import OwnNode
 from services.peerer.wireguard.picture import Picture, Wanted
 from services.peerer.wireguard.plan import plan_device, plan_interface, routes_of
-from services.peerer.wireguard.saying import Identity
 from services.peerer.wireguard.settings import NodeSettings
 from services.peerer.wireguard.stating import LinkStatement
 from services.peerer.wireguard.tunnels import Standing, Tunnels
@@ -78,7 +82,8 @@ class Agent:
         self._due, self._done, self._heard = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._reading = asyncio.Lock()
         self._mtu = 0
-        self._told: Mapping[ClusterId, tuple[Refusal, ...]] = {}
+        self._led_back: Declaration | None = None
+        self._told: frozenset[Refusal] = frozenset()
         self._waiting: Waiting[NodeKey] = Waiting(importing, telemetry, metrics)
         self._announcing = Announcing(
             client, own.node, wanted=self._said, changed=self._look_at_everything
@@ -167,7 +172,8 @@ class Agent:
         return state_links(clusters, standing.device, self._picture.health.state)
 
     async def _open(self) -> Standing:
-        """Make the tunnels, or find them as they were left; and what leads answers back."""
+        """Make the tunnels, or find them as they were left; the way back is looked at anew then."""
+        self._led_back = None
         return await self._tunnels.open(lambda: self._identity.key)
 
     async def _keep(self) -> None:
@@ -196,27 +202,25 @@ class Agent:
         """
         if self._standing is None:
             self._standing = await self._open()
-        address = self._identity.address
-        if address is None:
+        if self._identity.address is None:
             return  # the own node is not known yet
+        address = host_range(self._identity.address)
         await self._lead_back()
         self._mtu = self._mtu or await self._tunnels.mtu(())
         for _ in range(_PASSES):
             wanted = self._picture.wanted(
                 self._standing.device, persistent_keepalive=self._own.persistent_keepalive
             )
-            if not await self._apply(wanted, f"{address.partition('/')[0]}"):
+            if not await self._apply(self._standing, wanted, address):
                 self._picture.endpoints_set(wanted.targets)
                 await self._settle()
                 return
         raise TunnelError(f"interface {self._own.interface} is being changed by something else")
 
-    async def _apply(self, wanted: Wanted, address: str) -> bool:
+    async def _apply(self, standing: Standing, wanted: Wanted, address: str) -> bool:
         """Carry one plan out; return whether there was anything to do."""
-        assert self._standing is not None  # noqa: S101 - whoever calls has opened it
-        standing = self._standing
         peers = plan_device(wanted.targets, standing.device, certain=wanted.certain)
-        interface = plan_interface(self._interface(wanted, address), standing.interface)
+        interface = plan_interface(self._interface(standing, wanted, address), standing.interface)
         if not (peers or interface):
             return False
         standing = await self._tunnels.change_peers(standing, peers)
@@ -226,29 +230,27 @@ class Agent:
         )
         return True
 
-    def _interface(self, wanted: Wanted, address: str) -> Interface:
+    def _interface(self, standing: Standing, wanted: Wanted, address: str) -> Interface:
         """Return the interface that goes with these peers."""
-        assert self._standing is not None  # noqa: S101 - whoever calls has opened it
-        standing = self._standing
-        own = f"{address}/{128 if ':' in address else 32}"
         ranges = {cidr for target in wanted.targets.values() for cidr in target.ranges}
         if not wanted.certain:
             ranges |= {route.destination for route in standing.interface.routes}
         return Interface(
             mtu=self._mtu,
             up=True,
-            addresses=frozenset({own}),
-            routes=routes_of(ranges, {own}),
+            addresses=frozenset({address}),
+            routes=routes_of(ranges, {address}),
         )
 
     async def _lead_back(self) -> None:
-        """See to it that answers find their way back, and packets pass."""
+        """See to it that answers find their way back; once for the ranges, since nft is slow."""
         declared = self._picture.declared
-        if declared is None:
+        if declared is None or declared == self._led_back:
             return
         reached = (*declared.service_cidrs, *declared.pod_cidrs)
         for done in await self._gateway.ensure(declared.service_cidrs, reached):
             _log.info("way back", node=self._own.node, done=done)
+        self._led_back = declared
 
     async def _settle(self) -> None:
         """Everything is as it should be: tell those who wait, and what is refused."""
@@ -263,24 +265,22 @@ class Agent:
 
     def _tell(self, refusals: Mapping[ClusterId, tuple[Refusal, ...]]) -> None:
         """Log what is refused from now on; the cluster's reflector tells of whole clusters."""
-        before = {one for each in self._told.values() for one in each}
-        for refusal in (one for each in refusals.values() for one in each):
+        before, self._told = self._told, frozenset(chain(*refusals.values()))
+        for refusal in chain(*refusals.values()):
             if refusal not in before:
                 _log.warning("not peered with", reason=refusal.reason, error=refusal.message)
-        for cluster in self._told.keys() | refusals.keys():
-            _count(self._metrics, self._told.get(cluster, ()), refusals.get(cluster, ()))
-        self._told = dict(refusals)
+        self._metrics.count_refusals(before, self._told)
 
     async def _look(self) -> None:
         """Look which peers answer, and ask those that are silent; for ever."""
         while True:
             await asyncio.sleep(_LOOK_S)
-            with suppress(TunnelError):
+            try:
                 async with self._reading:
                     await self._look_once()
-                continue
-            self._standing = None  # somebody deleted the interface, or its program ended
-            self._due.set()
+            except TunnelError:  # somebody deleted the interface, or its program ended
+                self._standing = None
+                self._due.set()
 
     async def _look_once(self) -> None:
         if self._standing is None:
@@ -319,9 +319,9 @@ class Agent:
             async with self._reading:
                 before = self._standing
                 self._standing = await self._open()
+                await self._lead_back()
                 endpoints = {p.endpoint for p in self._standing.device.peers.values() if p.endpoint}
-                hosts = {e.rpartition(":")[0].strip("[]") for e in endpoints}
-                mtu = await self._tunnels.mtu(hosts)
+                mtu = await self._tunnels.mtu({str(split_endpoint(one)[0]) for one in endpoints})
         except TunnelError as error:
             _log.warning("tunnels not read", node=self._own.node, error=str(error))
             self._standing = None
@@ -338,10 +338,3 @@ def _form(peers: Iterable[DevicePeer]) -> dict[str, tuple[object, ...]]:
         p.public_key: (p.allowed_ips, p.persistent_keepalive, bool(p.last_handshake_s))
         for p in peers
     }
-
-
-def _count(metrics: Metrics, before: Sequence[Refusal], now: Sequence[Refusal]) -> None:
-    for refusal in before:
-        metrics.refusals.labels(refusal.exporting, refusal.reason).dec()
-    for refusal in now:
-        metrics.refusals.labels(refusal.exporting, refusal.reason).inc()

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import msgspec
 
-from heliograph.admission.spans import span_of_text, touches
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.contract.names import ClusterId
 from heliograph.wireguard.notation import parse_public_key
@@ -90,8 +89,3 @@ def _next_key(node: NodeAnnounced, here: Here) -> str | None:
     if key is None or parse_public_key(key) != key or key in here.book.keys:
         return None
     return key
-
-
-def is_routed(address: str, here: Here) -> bool:
-    """Tell whether an address is inside of a range that goes through the tunnels."""
-    return touches(here.taken, span_of_text(address))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from typing import Final
 
@@ -10,9 +9,13 @@ from typing_extensions import override
 
 from heliograph.admission.spans import contains, span_of_text, spans_of, touches
 from heliograph.contract.messages import NodeAnnounced
-from heliograph.kilo.addresses import parse_address, parse_cidr
-from heliograph.ranges import canonical
-from heliograph.wireguard.notation import endpoint_name, parse_endpoint, parse_public_key
+from heliograph.kilo.addresses import host_cidr, parse_address, parse_cidr
+from heliograph.wireguard.notation import (
+    endpoint_name,
+    parse_endpoint,
+    parse_interface,
+    parse_public_key,
+)
 from services.peerer.judging import Here, Judging, Neighbour, Owners
 from services.peerer.refusal import Refusal, Where
 
@@ -30,7 +33,12 @@ def judge_nodes(neighbour: Neighbour, here: Here) -> dict[str, Refusal]:
 def tunnel_cidr_of(node: NodeAnnounced) -> str | None:
     """Return a node's tunnel address as /32 or /128; None if it has none that can be read."""
     address = parse_address((node.tunnel_ip or "").partition("/")[0])
-    return canonical(str(address)) if address else None
+    return host_cidr(address) if address else None
+
+
+def is_routed(address: str, here: Here) -> bool:
+    """Tell whether an address is inside of a range that goes through the tunnels."""
+    return touches(here.taken, span_of_text(address))
 
 
 class _Judging(Judging):
@@ -64,7 +72,7 @@ class _Judging(Judging):
         host = (node.endpoint or "").rpartition(":")[0].strip("[]")
         if not host or endpoint_name(node.endpoint):
             return
-        if touches(self.here.taken, span_of_text(host)):
+        if is_routed(host, self.here):
             yield where.refuse(
                 "AddressTaken",
                 f"the endpoint {node.endpoint}, an address inside of a range that is routed "
@@ -104,7 +112,7 @@ def _form_faults(where: Where, node: NodeAnnounced) -> Iterator[Refusal]:
         yield _unreadable(where, f"{len(node.pod_cidrs)} pod ranges, of at most {MAX_RANGES}")
     elif any(parse_cidr(cidr) != cidr for cidr in node.pod_cidrs):
         yield _unreadable(where, "a pod range that is none, or not in canonical form")
-    if node.tunnel_ip is not None and not _is_interface(node.tunnel_ip):
+    if node.tunnel_ip is not None and parse_interface(node.tunnel_ip) is None:
         yield _unreadable(where, "a tunnel address that cannot be read")
 
 
@@ -112,10 +120,3 @@ def _unreadable(where: Where, what: str) -> Refusal:
     return where.refuse(
         "NotAPeer", what, "See the annotations heliograph.io/* and spec.podCIDRs of that Node."
     )
-
-
-def _is_interface(text: str) -> bool:
-    try:
-        return bool(ipaddress.ip_interface(text)) and "%" not in text
-    except ValueError:
-        return False

@@ -15,6 +15,7 @@ from heliograph.marks import (
     PUBLIC_KEY_ANNOTATION,
     TUNNEL_IP_ANNOTATION,
 )
+from heliograph.wireguard.endpoints import join_endpoint
 from services.peerer.wireguard.settings import AgentSettings
 
 _KINDS: Final = ("ExternalIP", "InternalIP")
@@ -64,14 +65,6 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-NOTHING_SAID: Final[Mapping[str, None]] = {
-    PUBLIC_KEY_ANNOTATION: None,
-    NEXT_PUBLIC_KEY_ANNOTATION: None,
-    ENDPOINT_ANNOTATION: None,
-    TUNNEL_IP_ANNOTATION: None,
-}
-
-
 def differing(node: OwnNode, wanted: Mapping[str, str | None]) -> dict[str, str | None]:
     """Return the annotations that are not as they should be."""
     standing = node.metadata.annotations
@@ -88,8 +81,7 @@ def choose_endpoint(node: OwnNode, settings: AgentSettings) -> str | None:
     if _has_port(host):
         return host
     address = parse_address(host.strip("[]"))
-    bracketed = f"[{address}]" if address and address.version == 6 else host  # noqa: PLR2004
-    return f"{bracketed}:{settings.listen_port}"
+    return join_endpoint(str(address or host), settings.listen_port)
 
 
 def _address(addresses: Iterable[NodeAddress]) -> str | None:

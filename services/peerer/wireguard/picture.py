@@ -7,17 +7,19 @@ from collections.abc import Iterator, Mapping
 import msgspec
 from typing_extensions import override
 
-from heliograph.admission.spans import Spans, span_of_text, touches
+from heliograph.admission.spans import span_of_text, touches
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.contract.names import ClusterId
 from heliograph.wireguard.device import Device
+from heliograph.wireguard.endpoints import join_endpoint
 from heliograph.wireguard.notation import endpoint_name
 from services.peerer.claims import Candidate, resolve_claims
 from services.peerer.neighbourhood import Neighbourhood
 from services.peerer.refusal import Refusal
 from services.peerer.settings import PeererSettings
-from services.peerer.wireguard.desired import DesiredPeer, DesiredPeers, desire_peers, is_routed
+from services.peerer.wireguard.desired import DesiredPeer, DesiredPeers, desire_peers
 from services.peerer.wireguard.health import Health, State
+from services.peerer.wireguard.nodes import is_routed
 from services.peerer.wireguard.plan import Target
 
 
@@ -150,8 +152,7 @@ class Picture(Neighbourhood):
         address = self.resolved.get(host)
         if address is None or is_routed(address, self.here()):
             return None
-        port = announced.rpartition(":")[2]
-        return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+        return join_endpoint(address, int(announced.rpartition(":")[2]))
 
     def _kept(
         self, cluster: ClusterId, device: Device, keepalive: int
@@ -161,15 +162,13 @@ class Picture(Neighbourhood):
         for key, node in self._nodes_by_key(cluster).items():
             standing = device.peers.get(key)
             if standing is not None:
-                left = frozenset(c for c in standing.allowed_ips if not _touches(taken, c))
+                left = frozenset(
+                    c for c in standing.allowed_ips if not touches(taken, span_of_text(c))
+                )
                 yield key, self._target(key, node.endpoint, left, keepalive)
 
     def _nodes_by_key(self, cluster: ClusterId) -> Mapping[str, NodeAnnounced]:
         return {node.public_key: node for node in self.nodes(cluster).values()}
-
-
-def _touches(taken: Spans, cidr: str) -> bool:
-    return touches(taken, span_of_text(cidr))
 
 
 def _each_once(targets: Mapping[str, Target]) -> Mapping[str, Target]:
