@@ -183,7 +183,7 @@ async def test_other_clusters_behind_the_same_mirror_take_over(join: Join) -> No
         west = lab["west"]
         for name in ("east", "north"):
             export(lab[name], "cart")
-        await eventually(lambda: readiness(west) == [True, True])
+        await eventually(lambda: readiness(west) == [True, True] and west.reflector.idle)
         before = west.service()
 
         await die(lab, "east", north=True)
