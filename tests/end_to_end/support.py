@@ -210,6 +210,18 @@ async def add_namespace(cluster: Cluster) -> None:
     await cluster.client.create(NAMESPACES, namespace)
 
 
+async def remove_namespace(cluster: Cluster, name: str) -> None:
+    """Delete a namespace and wait until it is gone: the next test may want it again."""
+    with suppress(NotFound):
+        await cluster.client.delete(NAMESPACES, ObjectMeta(name=name))
+
+    async def gone() -> bool:
+        names = {n.metadata.name for n in (await cluster.client.list(NAMESPACES)).items}
+        return name not in names
+
+    await eventually(gone, within_s=60)
+
+
 async def ensure_node(client: KubeClient, name: str, pod_cidr: str) -> None:
     """Make sure that the cluster has a node with this pod range."""
     node = Node(

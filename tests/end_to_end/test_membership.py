@@ -9,10 +9,10 @@ import sys
 import pytest
 
 from heliograph.kube.client import Selection
-from heliograph.kube.objects import NAMESPACES, SERVICES, ObjectMeta, Port, ServiceSpec
+from heliograph.kube.objects import SERVICES, Port, ServiceSpec
 from heliograph.lab.access import ClusterAccess
 from heliograph.marks import MANAGED_SELECTOR
-from tests.end_to_end.support import Cluster, eventually, holds, join
+from tests.end_to_end.support import Cluster, eventually, holds, join, remove_namespace
 
 pytestmark = [pytest.mark.real, pytest.mark.nats]
 Accesses = dict[str, ClusterAccess]
@@ -72,7 +72,7 @@ async def test_leaving_and_forgetting_take_the_mirrors_and_nobody_elses(
             assert await west.service("of-north") == before
         finally:
             for cluster in (east, west):
-                await cluster.client.delete(NAMESPACES, ObjectMeta(name="heliograph"))
+                await remove_namespace(cluster, "heliograph")
 
 
 async def test_most_mirrors_at_once_wait_for_a_word(accesses: Accesses) -> None:
@@ -95,4 +95,4 @@ async def test_most_mirrors_at_once_wait_for_a_word(accesses: Accesses) -> None:
 
         await heliograph("confirm", "east", cluster=west)
         await eventually(lambda: are(west, set()))
-        await west.client.delete(NAMESPACES, ObjectMeta(name="heliograph"))
+        await remove_namespace(west, "heliograph")

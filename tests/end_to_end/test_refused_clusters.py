@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 import pytest
 
 from heliograph.kube.objects import (
-    NAMESPACES,
     SERVICE_CIDRS,
     ObjectMeta,
     Port,
@@ -21,7 +20,14 @@ from heliograph.lab.access import ClusterAccess
 from heliograph.membership.configmap import current, ensure_namespace
 from heliograph.membership.record import NAMESPACE
 from tests.end_to_end.conftest import RANGES
-from tests.end_to_end.support import Cluster, eventually, holds, prepared, running
+from tests.end_to_end.support import (
+    Cluster,
+    eventually,
+    holds,
+    prepared,
+    remove_namespace,
+    running,
+)
 
 pytestmark = [pytest.mark.real, pytest.mark.nats]
 
@@ -54,7 +60,7 @@ async def keeping_records(*clusters: Cluster) -> AsyncIterator[None]:
         yield
     finally:
         for cluster in clusters:
-            await cluster.client.delete(NAMESPACES, ObjectMeta(name=NAMESPACE))
+            await remove_namespace(cluster, NAMESPACE)
 
 
 @asynccontextmanager
