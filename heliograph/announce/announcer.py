@@ -113,8 +113,14 @@ class Announcer:
             reading = await read_stream(*where, self._kinds, self._owned)
             self._stream.reset(reading.live)
 
-    async def renew_lease(self, message: ClusterAnnounced | ClusterWithdrawn) -> bool:
+    async def renew_lease(
+        self, message: ClusterAnnounced | ClusterWithdrawn, *, whole: bool = True
+    ) -> bool:
         """Publish the cluster's own message, with digests of what the stream holds.
+
+        Args:
+            message: Without digests.
+            whole: Whether all that there is was announced.
 
         Returns:
             Whether nothing is missing in the stream; only then an announcement carries digests.
@@ -124,7 +130,7 @@ class Announcer:
         """
         subject = Subject(cluster=self._cluster, kind=Kind.CLUSTER, name=self._cluster)
         async with self.publisher.quiet():
-            complete = self._stream.complete
+            complete = whole and self._stream.complete
             if complete and isinstance(message, ClusterAnnounced):
                 message = msgspec.structs.replace(message, digests=self._stream.digests())
             origin = Origin(seen_at_ns=now_ns())

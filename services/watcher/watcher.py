@@ -34,6 +34,7 @@ from heliograph.resolve import Resolver
 from heliograph.telemetry import Telemetry
 from services.watcher.announce import Announcement, NotExported, announce_service
 from services.watcher.feedback import RoundTrips
+from services.watcher.held import HeldNodes
 from services.watcher.identity import claim_id, cluster_uid
 from services.watcher.offer import announce_cluster, with_ranges_of
 from services.watcher.refusals import Refusals
@@ -88,9 +89,10 @@ class Watcher:
             client,
             settings,
             touched=self._on_touched,
-            ranges_changed=self._lease_due.set,
+            ranges_changed=self._on_ranges_changed,
         )
         self._resolver = Resolver(self._tables.nodes.hosts, self._tables.answer)
+        self._held = HeldNodes()
         self._announcer: Announcer | None = None
         self._doubt = asyncio.Event()
         self._refusals = Refusals(self._cluster, self._recorder, metrics)
@@ -176,6 +178,7 @@ class Watcher:
             on_doubt=self._on_doubt,
             on_sent=self._round_trips.sent,
         )
+        self._held.change()  # whatever an earlier watcher declared
         self._announce_all()
         return self._announcer
 
@@ -191,6 +194,10 @@ class Watcher:
         self._announce(things, Origin(seen_at_ns=seen_at_ns, span=span))
         span.end()
 
+    def _on_ranges_changed(self) -> None:
+        self._held.change()
+        self._lease_due.set()
+
     def _on_doubt(self, reason: str) -> None:
         _log.info("stream in doubt", cluster=self._cluster, reason=reason)
         self._doubt.set()
@@ -204,7 +211,8 @@ class Watcher:
         origin = Origin(seen_at_ns=now_ns(), live=False)
         for thing in self._tables.things() | self._announced_things():
             self._announce({thing}, origin)
-        self._announcer.withdraw_leftovers(origin)
+        if not self._held:  # the stream may hold what a held node says
+            self._announcer.withdraw_leftovers(origin)
         self.synced.set()
 
     def _announced_things(self) -> set[Thing]:
@@ -214,7 +222,8 @@ class Watcher:
     def _announce(self, things: Iterable[Thing], origin: Origin) -> None:
         assert self._announcer is not None  # noqa: S101 - run() made it
         for thing in things:
-            self._announcer.announce(thing, self._messages(thing), origin)
+            if isinstance(thing, ServiceKey) or not self._held.hold(thing, origin):
+                self._announcer.announce(thing, self._messages(thing), origin)
 
     def _messages(self, thing: Thing) -> dict[Subject, Message]:
         """Return all that is published of a thing; nothing once this cluster has left."""
@@ -289,10 +298,12 @@ class Watcher:
     async def _renew_lease(self, announcer: Announcer) -> None:
         message = self._cluster_message()
         while True:
+            changes, held = self._held.changes, len(self._held)
             message = self._lease_after(message, announcer)
             try:
-                if await announcer.renew_lease(message):
+                if await announcer.renew_lease(message, whole=not held):
                     self._confirm()
+                self._release(changes)
             except HeliographError as error:
                 _log.warning("lease not renewed", cluster=self._cluster, error=str(error))
                 if isinstance(error, StreamMissing):  # the publisher tells a lasting doubt once
@@ -304,9 +315,17 @@ class Watcher:
     ) -> ClusterAnnounced | ClusterWithdrawn:
         """Return the next lease: ranges do not shrink before what was in them is withdrawn."""
         message = self._cluster_message()
-        if announcer.publisher.pending:
+        if announcer.publisher.pending or self._held:
             return with_ranges_of(before, message)
         return message
+
+    def _release(self, changes: int) -> None:
+        """Announce the nodes whose ranges are declared by now, and withdraw what is left over."""
+        held = self._held.declared(changes)
+        for node, origin in held.items():
+            self._announce({node}, origin)
+        if held and self._announcer is not None:
+            self._announcer.withdraw_leftovers(Origin(seen_at_ns=now_ns(), live=False))
 
     async def _next_lease(self, *, soon: bool) -> None:
         """Wait until the lease is to be renewed: by time, or because the ranges changed."""

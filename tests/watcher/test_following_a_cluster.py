@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from heliograph.admission.spans import contains, span_of_text, spans_of
 from heliograph.bus import Connection, EmbeddedServer, StreamMissing, delete_stream, stream_info
 from heliograph.bus import Message as RawMessage
 from heliograph.bus.background import alongside
+from heliograph.bus.errors import JetStreamError
 from heliograph.contract.messages import (
     ClusterAnnounced,
     EndpointsExported,
@@ -337,17 +338,53 @@ async def test_the_tunnels_ranges_follow_the_nodes(world: World) -> None:
 
 async def test_ranges_grow_before_and_shrink_after_what_is_in_them(world: World) -> None:
     """No reader ever sees a node with pods that its cluster does not declare."""
+    async with all_said(world) as said, world.watching() as watching:
+        for number in (0, 1, 2, 3, 3, 2, 1, 0) * 3:  # neighbours: their ranges are joined
+            await come_or_go(world, watching, number)
+    assert_declared_first(said)
+
+
+async def test_ranges_that_grew_unseen_are_declared_first(world: World) -> None:
+    """Of a node that came while no watcher ran, the ranges are said before the node."""
+    async with all_said(world) as said:
+        async with world.watching() as watching:
+            await come_or_go(world, watching, 0)
+        for number in range(1, 60):
+            put_node(world, number)
+        async with world.watching() as watching:
+            await eventually(lambda: watching.said(subject(Kind.NODE, "n59")))
+    assert_declared_first(said)
+
+
+async def test_a_node_waits_for_the_lease_that_declares_it(world: World) -> None:
+    """While leases are not stored, a node that needs new ranges is not announced either."""
+    async with world.watching() as watching:
+        await come_or_go(world, watching, 0)
+        with refusing_leases(watching):
+            put_node(world, 1)
+            world.export()  # seen later than the node
+            await eventually(lambda: watching.said(CART))
+            assert watching.said(subject(Kind.NODE, "n1")) is None
+        await eventually(lambda: watching.said(subject(Kind.NODE, "n1")))
+        assert watching.cluster.pod_cidrs == ("10.42.0.0/23",)
+
+
+@contextlib.asynccontextmanager
+async def all_said(world: World) -> AsyncIterator[list[tuple[str, Message]]]:
+    """Give all that is published, in order."""
     said: list[tuple[str, Message]] = []
 
     def hear(message: RawMessage) -> None:
-        said.append((message.subject, decode(parse_subject(message.subject), message.payload)))
+        if message.payload and message.subject.startswith("heliograph.v1."):
+            said.append((message.subject, decode(parse_subject(message.subject), message.payload)))
 
-    async with connected(world.server.url) as bus, world.watching() as watching:
+    async with connected(world.server.url) as bus:
         await bus.subscribe(f"heliograph.v1.{EAST}.>", hear)
-        await eventually(lambda: said)  # a lease
-        for number in (0, 1, 2, 3, 3, 2, 1, 0) * 3:  # neighbours: their ranges are joined
-            await come_or_go(world, watching, number)
+        yield said
 
+
+def assert_declared_first(said: list[tuple[str, Message]]) -> None:
+    """Assert that no node's pods are ever outside of what the last lease declares."""
     declared, nodes = (), dict[str, Message]()
     for where, message in said:
         if isinstance(message, ClusterAnnounced):
@@ -356,6 +393,28 @@ async def test_ranges_grow_before_and_shrink_after_what_is_in_them(world: World)
             nodes[where] = message
         announced = [m for m in nodes.values() if isinstance(m, NodeAnnounced)]
         assert all(contains(declared, span_of_text(m.pod_cidrs[0])) for m in announced), said
+    assert nodes
+
+
+@contextlib.contextmanager
+def refusing_leases(watching: Watching) -> Iterator[None]:
+    """Let no lease be stored, as by a server that denies it."""
+    announcer = watching.watcher._announcer  # noqa: SLF001
+    assert announcer is not None
+    with pytest.MonkeyPatch.context() as patch:
+
+        async def deny(*_: object, **__: object) -> bool:
+            raise JetStreamError("renewing", 10059, "denied")
+
+        patch.setattr(announcer, "renew_lease", deny)
+        yield
+
+
+def put_node(world: World, number: int) -> None:
+    """Let a node come."""
+    annotations = kilo_node(seen_s=time.time()).metadata.annotations
+    made = node(f"n{number}", annotations=annotations, pod_cidrs=(f"10.42.{number}.0/24",))
+    world.cluster.apply(node_json(made))
 
 
 async def come_or_go(world: World, watching: Watching, number: int) -> None:
@@ -366,9 +425,7 @@ async def come_or_go(world: World, watching: Watching, number: int) -> None:
         world.cluster.delete("Node", "", name)
         await eventually(lambda: watching.said(here) == NodeWithdrawn())
         return
-    annotations = kilo_node(seen_s=time.time()).metadata.annotations
-    made = node(name, annotations=annotations, pod_cidrs=(f"10.42.{number}.0/24",))
-    world.cluster.apply(node_json(made))
+    put_node(world, number)
     await eventually(lambda: isinstance(watching.said(here), NodeAnnounced))
 
 
