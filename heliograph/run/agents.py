@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
@@ -11,12 +12,20 @@ from heliograph.errors import InputError
 from heliograph.kube.client import KubeClient
 from heliograph.kube.errors import NotFound
 from heliograph.kube.objects import NODES
-from heliograph.run.programs import Running, cluster, run_importing
+from heliograph.run.programs import (
+    Running,
+    buses,
+    cluster,
+    in_time,
+    print_lines,
+    run_importing,
+)
 from heliograph.run.settings import ProgramSettings
 from heliograph.wireguard.facts import SAID
 from heliograph.wireguard.gateway import Gateway
 from services.peerer.settings import PeererSettings
 from services.peerer.wireguard.agent import Agent
+from services.peerer.wireguard.preview import preview
 from services.peerer.wireguard.rights import agent_rights
 from services.peerer.wireguard.settings import AgentSettings, NodeSettings
 from services.peerer.wireguard.tunnels import Tunnels
@@ -50,7 +59,8 @@ async def run(
             "the agent runs on"
         )
     if mode.dry_run:
-        raise InputError("--dry-run knows no tunnels yet; 'wg show' tells what stands")
+        await _preview(program, NodeSettings(peerer=settings, own=own))
+        return
     if mode.remove:
         await _remove(program, settings, own)
         return
@@ -60,6 +70,17 @@ async def run(
 
 def _agent(own: AgentSettings, settings: PeererSettings, client: KubeClient, **rest: Any) -> Agent:  # noqa: ANN401 - as given
     return Agent(NodeSettings(peerer=settings, own=own), client, **rest)
+
+
+async def _preview(program: ProgramSettings, settings: NodeSettings) -> None:
+    """Print what the agent would do."""
+    peerer = settings.peerer
+    async with AsyncExitStack() as stack:
+        access, rights = program.cluster_access(), agent_rights(peerer)
+        client = await stack.enter_async_context(cluster(peerer.cluster, access, rights))
+        at = partial(program.bus, "agent", peerer.cluster)
+        found = await buses(stack, at, peerer.import_from)
+        print_lines(await in_time(preview(settings, client, found.imports)))
 
 
 async def _remove(program: ProgramSettings, settings: PeererSettings, own: AgentSettings) -> None:

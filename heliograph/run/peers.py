@@ -18,9 +18,10 @@ from heliograph.run.changes import Change, change_of
 from heliograph.run.planning import Clusters, in_time, opened, read_offers, table_of
 from heliograph.run.programs import cluster
 from services.peerer.desired import DesiredPeer
+from services.peerer.hearing import decide_admissions
 from services.peerer.outlook import Outlook, foresee
 from services.peerer.picture import Picture
-from services.peerer.preview import decide_admissions, read_picture
+from services.peerer.preview import read_picture
 from services.peerer.refusal import Refusal
 from services.peerer.render import marked
 from services.peerer.rights import rights

@@ -124,12 +124,12 @@ async def run_importing(
         opening = cluster(settings.cluster, common.cluster_access(), running.rights)
         client = await stack.enter_async_context(opening)
         at = partial(common.bus, name, settings.cluster)
-        buses = await _buses(stack, at, settings.import_from)
+        found = await buses(stack, at, settings.import_from)
         made = make(
             settings,
             client,
-            home=buses.home,
-            buses=buses.imports,
+            home=found.home,
+            buses=found.imports,
             telemetry=traces,
             metrics=metrics,
         )
@@ -145,7 +145,7 @@ async def preview_watcher(program: ProgramSettings, settings: WatcherSettings) -
         cluster(settings.cluster, program.cluster_access(), watcher_rights(settings)) as client,
         bus(program.bus("preview", settings.cluster)) as connection,
     ):
-        _print(await watcher_preview.preview(settings, client, connection))
+        print_lines(await watcher_preview.preview(settings, client, connection))
 
 
 async def preview_reflector(program: ProgramSettings, settings: ReflectorSettings) -> None:
@@ -153,10 +153,10 @@ async def preview_reflector(program: ProgramSettings, settings: ReflectorSetting
     async with AsyncExitStack() as stack:
         access, rights = program.cluster_access(), reflector_rights(settings)
         client = await stack.enter_async_context(cluster(settings.cluster, access, rights))
-        buses = await _buses(
+        found = await buses(
             stack, partial(program.bus, "reflector", settings.cluster), settings.import_from
         )
-        _print(await _in_time(reflector_preview.preview(settings, client, buses.imports)))
+        print_lines(await in_time(reflector_preview.preview(settings, client, found.imports)))
 
 
 async def preview_peerer(program: ProgramSettings, settings: PeererSettings) -> None:
@@ -165,8 +165,8 @@ async def preview_peerer(program: ProgramSettings, settings: PeererSettings) -> 
         access, rights = program.cluster_access(), peerer_rights(settings)
         client = await stack.enter_async_context(cluster(settings.cluster, access, rights))
         at = partial(program.bus, "peerer", settings.cluster)
-        buses = await _buses(stack, at, settings.import_from)
-        _print(await _in_time(peerer_preview.preview(settings, client, buses.imports)))
+        found = await buses(stack, at, settings.import_from)
+        print_lines(await in_time(peerer_preview.preview(settings, client, found.imports)))
 
 
 async def run_streams(
@@ -196,7 +196,7 @@ class Buses(msgspec.Struct, frozen=True, kw_only=True):
     imports: tuple[ImportBus, ...]
 
 
-async def _buses(
+async def buses(
     stack: AsyncExitStack, at: Callable[..., ConnectionSettings], import_from: Sequence[str]
 ) -> Buses:
     """Connect; `at(urls)` is how to reach a bus, without URLs the own cluster's."""
@@ -212,12 +212,12 @@ async def _buses(
     return Buses(home=home, imports=tuple(found))
 
 
-def _print(lines: Sequence[str]) -> None:
+def print_lines(lines: Sequence[str]) -> None:
     """Print a preview on standard output."""
     sys.stdout.write("\n".join(lines or ["nothing to do"]) + "\n")
 
 
-async def _in_time(lines: Coroutine[Any, Any, list[str]]) -> list[str]:
+async def in_time(lines: Coroutine[Any, Any, list[str]]) -> list[str]:
     """Return the lines of a preview; fail if that takes too long."""
     try:
         async with asyncio.timeout(_ONCE_S):

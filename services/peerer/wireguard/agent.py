@@ -27,7 +27,6 @@ from heliograph.wireguard.device import DevicePeer
 from heliograph.wireguard.endpoints import split_endpoint
 from heliograph.wireguard.errors import TunnelError
 from heliograph.wireguard.gateway import Gateway
-from heliograph.wireguard.interface import Interface
 from services.peerer.follow import Follower, Heard
 from services.peerer.refusal import Refusal
 from services.peerer.wireguard.addresses import host_range
@@ -37,7 +36,7 @@ from services.peerer.wireguard.identity import Identity
 from services.peerer.wireguard.links import state_links
 from services.peerer.wireguard.own_node import OwnNode
 from services.peerer.wireguard.picture import Picture, Wanted
-from services.peerer.wireguard.plan import plan_device, plan_interface, routes_of
+from services.peerer.wireguard.plan import plan_device, plan_interface
 from services.peerer.wireguard.settings import NodeSettings
 from services.peerer.wireguard.stating import LinkStatement
 from services.peerer.wireguard.tunnels import Standing, Tunnels
@@ -220,7 +219,10 @@ class Agent:
     async def _apply(self, standing: Standing, wanted: Wanted, address: str) -> bool:
         """Carry one plan out; return whether there was anything to do."""
         peers = plan_device(wanted.targets, standing.device, certain=wanted.certain)
-        interface = plan_interface(self._interface(standing, wanted, address), standing.interface)
+        interface = plan_interface(
+            wanted.interface(standing.interface, address=address, mtu=self._mtu),
+            standing.interface,
+        )
         if not (peers or interface):
             return False
         standing = await self._tunnels.change_peers(standing, peers)
@@ -229,18 +231,6 @@ class Agent:
             "tunnels changed", node=self._own.node, peers=len(peers), interface=len(interface)
         )
         return True
-
-    def _interface(self, standing: Standing, wanted: Wanted, address: str) -> Interface:
-        """Return the interface that goes with these peers."""
-        ranges = {cidr for target in wanted.targets.values() for cidr in target.ranges}
-        if not wanted.certain:
-            ranges |= {route.destination for route in standing.interface.routes}
-        return Interface(
-            mtu=self._mtu,
-            up=True,
-            addresses=frozenset({address}),
-            routes=routes_of(ranges, {address}),
-        )
 
     async def _lead_back(self) -> None:
         """See to it that answers find their way back; once for the ranges, since nft is slow."""

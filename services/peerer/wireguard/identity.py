@@ -33,18 +33,19 @@ class Identity:
 
     def said(self, node: OwnNode) -> Said:
         """Return what is to be said on the Node; the address is chosen anew where it must be."""
-        cluster = self._around.importing
-        standing = node.metadata.annotations.get(TUNNEL_IP_ANNOTATION)
-        cidr = self._settings.tunnel_cidr or derived_range(cluster)
-        self.address = choose_address(
-            cidr, node.metadata.name, taken=self._taken(), standing=standing
-        )
+        self.address = self.choose_address(node)
         return Said(
             public_key=self.key.public,
             next_public_key=None,
             endpoint=choose_endpoint(node, self._settings),
             tunnel_ip=self.address,
         )
+
+    def choose_address(self, node: OwnNode) -> str:
+        """Return the tunnel address that the node should have, with the mask of the range."""
+        standing = node.metadata.annotations.get(TUNNEL_IP_ANNOTATION)
+        cidr = self._settings.tunnel_cidr or derived_range(self._around.importing)
+        return choose_address(cidr, node.metadata.name, taken=self._taken(), standing=standing)
 
     def _taken(self) -> dict[str, str]:
         """Return the tunnel addresses that the cluster's other nodes announce."""

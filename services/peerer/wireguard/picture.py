@@ -12,6 +12,7 @@ from heliograph.contract.messages import NodeAnnounced
 from heliograph.contract.names import ClusterId
 from heliograph.wireguard.device import Device
 from heliograph.wireguard.endpoints import join_endpoint
+from heliograph.wireguard.interface import Interface
 from heliograph.wireguard.notation import endpoint_name
 from services.peerer.claims import Candidate, resolve_claims
 from services.peerer.neighbourhood import Neighbourhood
@@ -20,7 +21,7 @@ from services.peerer.settings import PeererSettings
 from services.peerer.wireguard.desired import DesiredPeer, DesiredPeers, desire_peers
 from services.peerer.wireguard.health import Health, State
 from services.peerer.wireguard.nodes import is_routed
-from services.peerer.wireguard.plan import Target
+from services.peerer.wireguard.plan import Target, routes_of
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +34,14 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     targets: Mapping[str, Target]
     certain: bool
+
+    def interface(self, standing: Interface, *, address: str, mtu: int) -> Interface:
+        """Return the interface that goes with these peers; `address` is the own, as /32 or /128."""
+        ranges = {cidr for target in self.targets.values() for cidr in target.ranges}
+        if not self.certain:
+            ranges |= {route.destination for route in standing.routes}
+        own = frozenset({address})
+        return Interface(mtu=mtu, up=True, addresses=own, routes=routes_of(ranges, own))
 
 
 class Picture(Neighbourhood):

@@ -63,6 +63,18 @@ class Tunnels:
             raise TunnelBusy(f"interface {self._settings.interface} went while it was looked at")
         return Standing(device=found, interface=interface)
 
+    async def look(self) -> Standing | None:
+        """Read what stands and make nothing; None if there is no interface.
+
+        Raises:
+            TunnelError: It cannot be read, or is no WireGuard interface.
+        """
+        name, interface = self._settings.interface, await self._link.read()
+        if interface is None:
+            return None
+        self._device = UserspaceDevice(name) if await is_userspace(name) else KernelDevice(name)
+        return Standing(device=await self._device.read(), interface=interface)
+
     async def read_peers(self) -> Device:
         """Return the peers as they stand."""
         return await self._opened.read()
