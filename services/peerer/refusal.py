@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from heliograph.contract.names import ClusterId
+from heliograph.membership.record import NAME
 
+NOT_RECORDED: Final = "NotRecorded"
 RefusedKind = Literal["cluster", "node", "peer"]
 
 
@@ -53,6 +55,17 @@ def cluster_refusal(exporting: ClusterId, reason: str, message: str) -> Refusal:
     """Return that something of a whole cluster is not taken."""
     return Refusal(
         exporting=exporting, kind="cluster", name=exporting, reason=reason, message=message
+    )
+
+
+def not_recorded(importing: ClusterId, exporting: ClusterId, namespace: str) -> Refusal:
+    """Return that nobody has written down yet whether a cluster takes part."""
+    return cluster_refusal(
+        exporting,
+        NOT_RECORDED,
+        f"cluster {exporting} is not in the record of cluster {importing}, so its nodes get no "
+        f"tunnels here yet: {importing}'s reflector writes down who takes part, in ConfigMap "
+        f"{namespace}/{NAME}. See whether it runs, and what it says.",
     )
 
 

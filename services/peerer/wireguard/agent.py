@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from itertools import chain
 from typing import Final
 
 import structlog
@@ -15,7 +14,7 @@ from heliograph.admission.declaration import Declaration
 from heliograph.backoff import Backoff
 from heliograph.bus import Connection
 from heliograph.contract.messages import LinkStated
-from heliograph.contract.names import ClusterId, parse_cluster_id
+from heliograph.contract.names import parse_cluster_id
 from heliograph.contract.subjects import Kind, Subject
 from heliograph.imports.consume import Cause, ImportBus
 from heliograph.imports.waiting import Waiting
@@ -28,7 +27,9 @@ from heliograph.wireguard.endpoints import split_endpoint
 from heliograph.wireguard.errors import TunnelError
 from heliograph.wireguard.gateway import Gateway
 from services.peerer.follow import Follower, Heard
-from services.peerer.refusal import Refusal
+from services.peerer.patience import PATIENCE_S
+from services.peerer.refusals import RefusalBoard
+from services.peerer.telling import NodeKey, Telling
 from services.peerer.wireguard.addresses import host_range
 from services.peerer.wireguard.announcing import Announcing
 from services.peerer.wireguard.asking import Asker
@@ -38,6 +39,7 @@ from services.peerer.wireguard.own_node import OwnNode
 from services.peerer.wireguard.picture import Picture, Wanted
 from services.peerer.wireguard.plan import plan_device, plan_interface
 from services.peerer.wireguard.settings import NodeSettings
+from services.peerer.wireguard.spokesman import Spokesman
 from services.peerer.wireguard.stating import LinkStatement
 from services.peerer.wireguard.tunnels import Standing, Tunnels
 
@@ -52,7 +54,6 @@ _SETTLE_S: Final = 0.5
 """How long changes of the machine's network are collected before they are looked at."""
 
 _BACKOFF: Final = Backoff(initial_s=0.2, limit_s=5.0)
-NodeKey = tuple[ClusterId, str]
 _log = structlog.get_logger()
 
 
@@ -82,8 +83,17 @@ class Agent:
         self._reading = asyncio.Lock()
         self._mtu = 0
         self._led_back: Declaration | None = None
-        self._told: frozenset[Refusal] = frozenset()
         self._waiting: Waiting[NodeKey] = Waiting(importing, telemetry, metrics)
+        self._board = RefusalBoard(
+            importing,
+            home,
+            client,
+            telemetry=telemetry,
+            metrics=metrics,
+            regarding=settings.peerer.namespace,
+        )
+        self._telling = Telling(self._board, self._waiting)
+        self._spokesman = Spokesman(home, importing, own.node, self._board)
         self._announcing = Announcing(
             client, own.node, wanted=self._said, changed=self._look_at_everything
         )
@@ -96,6 +106,7 @@ class Agent:
                 look_at=lambda _: self._look_at_everything(),
                 news=self._on_news,
                 mismatched=self._waiting.complain,
+                listens=self._board.listens,
             ),
             records=False,
         )
@@ -130,6 +141,7 @@ class Agent:
                 self._look_at_everything()
                 tasks.create_task(self._resolver.run())
                 tasks.create_task(self._statement.run())
+                tasks.create_task(self._spokesman.run())
                 tasks.create_task(self._keep())
                 tasks.create_task(self._look())
                 tasks.create_task(self._look_at_the_machine())
@@ -246,20 +258,14 @@ class Agent:
         """Everything is as it should be: tell those who wait, and what is refused."""
         self._metrics.retries.set(0)
         refusals = self._picture.refusals()
-        self._tell(refusals)
-        for key in self._waiting.keys():  # noqa: SIM118 - no mapping
-            concerned = (r for r in refusals.get(key[0], ()) if r.name in key)
-            await self._waiting.settle(key, concerned)
+        clusters = self._picture.exporting() | refusals.keys()
+        passing = [await self._telling.state(c, refusals.get(c, ())) for c in sorted(clusters)]
+        if any(passing):
+            asyncio.get_running_loop().call_later(PATIENCE_S, self._due.set)
+        if self._picture.certain:
+            self._board.looked_at_everything()
         self._statement.state()
         self._done.set()
-
-    def _tell(self, refusals: Mapping[ClusterId, tuple[Refusal, ...]]) -> None:
-        """Log what is refused from now on; the cluster's reflector tells of whole clusters."""
-        before, self._told = self._told, frozenset(chain(*refusals.values()))
-        for refusal in chain(*refusals.values()):
-            if refusal not in before:
-                _log.warning("not peered with", reason=refusal.reason, error=refusal.message)
-        self._metrics.count_refusals(before, self._told)
 
     async def _look(self) -> None:
         """Look which peers answer, and ask those that are silent; for ever."""
