@@ -12,9 +12,11 @@ import structlog
 
 from heliograph.backoff import Backoff
 from heliograph.bus import Connection
+from heliograph.clock import now_ns
 from heliograph.contract.messages import LinkStated
 from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.contract.subjects import Kind, Subject
+from heliograph.contract.tunnels import Tunnel
 from heliograph.imports.consume import Cause, ImportBus
 from heliograph.imports.waiting import Waiting
 from heliograph.kube.client import KubeClient
@@ -30,6 +32,7 @@ from services.peerer.wireguard.keeping import Keeper
 from services.peerer.wireguard.links import state_links
 from services.peerer.wireguard.own_node import OwnNode
 from services.peerer.wireguard.picture import Picture
+from services.peerer.wireguard.seen import see_tunnels
 from services.peerer.wireguard.settings import NodeSettings
 from services.peerer.wireguard.stating import LinkStatement
 
@@ -43,6 +46,7 @@ _SETTLE_S: Final = 0.5
 """How long changes of the machine's network are collected before they are looked at."""
 
 _BACKOFF: Final = Backoff(initial_s=0.2, limit_s=5.0)
+_NS: Final = 1e9
 NodeKey = tuple[ClusterId, str]
 _log = structlog.get_logger()
 
@@ -86,6 +90,7 @@ class Agent:
             records=False,
         )
         self._resolver = Resolver(self._picture.hosts, self._on_resolved)
+        metrics.measure_tunnels(self._tunnels)
         subject = Subject(cluster=importing, kind=Kind.LINK, name=own.node)
         self._statement = LinkStatement(
             home, subject, self._links, telemetry=telemetry, metrics=metrics
@@ -147,6 +152,10 @@ class Agent:
         if addresses and known not in addresses:
             self._picture.resolved[host] = min(addresses)
             self._look_at_everything()
+
+    def _tunnels(self) -> tuple[Tunnel, ...]:
+        standing = self._keeper.standing
+        return see_tunnels(self._picture, standing.device, now_s=now_ns() / _NS) if standing else ()
 
     def _links(self) -> LinkStated:
         standing = self._keeper.standing
