@@ -7,12 +7,15 @@ those that it is meant for answers in one part or several, each far below what a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import msgspec
 
 from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import VERSION
+from heliograph.errors import TerminalError
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 PART_TUNNELS: Final = 100
 """Most tunnels in one part: with 64 ranges each, that is about 200 KB."""
@@ -97,3 +100,37 @@ def in_parts(node: str, tunnels: Sequence[Tunnel]) -> list[TunnelsTold]:
         )
         for number, start in enumerate(starts)
     ]
+
+
+class MalformedTunnels(TerminalError):
+    """A question about tunnels, or an answer, that this version cannot read."""
+
+
+def encode_tunnels(message: TunnelsAsked | TunnelsTold) -> bytes:
+    """Return what travels on the bus."""
+    return msgspec.json.encode(message)
+
+
+def decode_asked(payload: bytes) -> TunnelsAsked:
+    """Return a question; no bytes ask everybody.
+
+    Raises:
+        MalformedTunnels: The bytes are none.
+    """
+    return _decode(payload or b"{}", TunnelsAsked)
+
+
+def decode_told(payload: bytes) -> TunnelsTold:
+    """Return one part of an answer.
+
+    Raises:
+        MalformedTunnels: The bytes are none.
+    """
+    return _decode(payload, TunnelsTold)
+
+
+def _decode(payload: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(payload, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedTunnels(f"{kind.__name__} cannot be read: {error}") from error

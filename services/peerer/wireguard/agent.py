@@ -27,6 +27,7 @@ from heliograph.wireguard.errors import TunnelError
 from services.peerer.follow import Follower, Heard
 from services.peerer.refusal import Refusal
 from services.peerer.wireguard.announcing import Announcing
+from services.peerer.wireguard.answering import Answering
 from services.peerer.wireguard.identity import Identity
 from services.peerer.wireguard.keeping import Keeper
 from services.peerer.wireguard.links import state_links
@@ -91,6 +92,7 @@ class Agent:
         )
         self._resolver = Resolver(self._picture.hosts, self._on_resolved)
         metrics.measure_tunnels(self._tunnels)
+        self._answering = Answering(home, importing, own.node, self._tunnels)
         subject = Subject(cluster=importing, kind=Kind.LINK, name=own.node)
         self._statement = LinkStatement(
             home, subject, self._links, telemetry=telemetry, metrics=metrics
@@ -121,6 +123,7 @@ class Agent:
                 self._look_at_everything()
                 tasks.create_task(self._resolver.run())
                 tasks.create_task(self._statement.run())
+                tasks.create_task(self._answering.run())
                 tasks.create_task(self._keep())
                 tasks.create_task(self._look())
                 tasks.create_task(self._look_at_the_machine())
