@@ -44,6 +44,24 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         return Interface(mtu=mtu, up=True, addresses=own, routes=routes_of(ranges, own))
 
 
+class KnownPeer(msgspec.Struct, frozen=True, kw_only=True):
+    """A node of another cluster that has a tunnel, or should have one.
+
+    Attributes:
+        exporting: Its cluster.
+        peer: The node.
+        active: The key that has the ranges, or should have them.
+        shared: Ranges that several nodes of its cluster offer.
+        refused: Whether its cluster is refused, so that only what stands is kept.
+    """
+
+    exporting: ClusterId
+    peer: DesiredPeer
+    active: str
+    shared: tuple[str, ...] = ()
+    refused: bool = False
+
+
 class Picture(Neighbourhood):
     """What the tunnels of one node are planned from.
 
@@ -105,6 +123,20 @@ class Picture(Neighbourhood):
         for cluster in self.desired().values():
             targets.update(self._targets(cluster, device, persistent_keepalive))
         return Wanted(targets=_each_once(targets), certain=self.certain)
+
+    def known(self, device: Device) -> Iterator[KnownPeer]:
+        """Yield the nodes that have a tunnel, or should; of refused clusters those that have."""
+        for exporting, cluster in self.desired().items():
+            for peer in cluster.peers.values():
+                active = self._active_key(peer, device)
+                yield KnownPeer(
+                    exporting=exporting, peer=peer, active=active, shared=cluster.shared
+                )
+        for refused in self._refused():
+            for name, node in self.nodes(refused).items():
+                if (key := node.public_key) in device.peers:
+                    kept = DesiredPeer(node=name, public_key=key, endpoint=node.endpoint)
+                    yield KnownPeer(exporting=refused, peer=kept, active=key, refused=True)
 
     def probes(self) -> Iterator[tuple[str, str]]:
         """Yield the key of each peer with the address that answers behind it."""
