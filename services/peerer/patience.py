@@ -13,10 +13,12 @@ from typing import Final
 
 import msgspec
 
-from services.peerer.refusal import NOT_RECORDED, Refusal
+from services.peerer.refusal import NOT_RECORDED, PEERS_OTHERWISE, Refusal
 
 PATIENCE_S: Final = 5.0
-_MAY_PASS: Final = frozenset({"RangeNotDeclared", "EndpointUnresolvable", NOT_RECORDED})
+_MAY_PASS: Final = frozenset(
+    {"RangeNotDeclared", "EndpointUnresolvable", NOT_RECORDED, PEERS_OTHERWISE}
+)
 
 
 class Sorted(msgspec.Struct, frozen=True, kw_only=True):
