@@ -57,7 +57,13 @@ class _Judging(Judging):
 
     def refusal(self, name: str) -> Refusal | None:
         """Return why a node is not peered with; one that is has its ranges from now on."""
-        return next(self._faults(self.where(name), self.neighbour.nodes[name]), None)
+        node = self.neighbour.nodes[name]
+        refusal = next(self._faults(self.where(name), node), None)
+        if refusal is None:
+            self.take_pods(name, node.pod_cidrs)
+            if (tunnel := tunnel_cidr_of(node)) is not None:
+                self._addresses.take((span_of_text(tunnel),), name)
+        return refusal
 
     def _faults(self, where: Where, node: NodeAnnounced) -> Iterator[Refusal]:
         yield from _form_faults(where, node)
@@ -93,8 +99,8 @@ class _Judging(Judging):
             )
         if not self.here.policy.admits_range(cidr):
             yield self.not_admitted(where, address)
-        other = self._addresses.take(span, where.node)
-        if other != where.node:
+        other = self._addresses.holder(span)
+        if other is not None:
             yield where.refuse(
                 "AddressTaken",
                 f"{address}, which node {other} has",
