@@ -99,6 +99,12 @@ class _Judging(Judging):
             )
         if not self.here.policy.admits_range(cidr):
             yield self.not_admitted(where, address)
+        if touches(self._own, span):
+            yield where.refuse(
+                "AddressTaken",
+                f"{address}, where {self.node_inside(span)} has its address",
+                f"Give {where.exporting} another --tunnel-cidr.",
+            )
         other = self._addresses.holder(span)
         if other is not None:
             yield where.refuse(
