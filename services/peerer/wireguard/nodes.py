@@ -7,6 +7,7 @@ from typing import Final
 
 from typing_extensions import override
 
+from heliograph.admission.policy import is_special
 from heliograph.admission.spans import contains, span_of_text, spans_of, touches
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.kilo.addresses import host_cidr, parse_address, parse_cidr
@@ -74,10 +75,12 @@ class _Judging(Judging):
             yield from self.pod_faults(where, cidr)
 
     def _endpoint_faults(self, where: Where, node: NodeAnnounced) -> Iterator[Refusal]:
-        """Yield that a node would be reached through the very tunnel that leads to it."""
+        """Yield that an endpoint is no machine's, or is behind the tunnel that would lead to it."""
         host = (node.endpoint or "").rpartition(":")[0].strip("[]")
         if not host or endpoint_name(node.endpoint):
             return
+        if is_special(host):
+            yield _unreadable(where, f"the endpoint {node.endpoint}, which no other machine has")
         if is_routed(host, self.here):
             yield where.refuse(
                 "AddressTaken",

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 from typing_extensions import override
 
+from heliograph.admission.policy import is_special
 from heliograph.admission.spans import span_of_text, touches
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.contract.names import ClusterId
@@ -163,7 +164,7 @@ class Picture(Neighbourhood):
             return None
         host, _, port = announced.rpartition(":")
         address = self.resolved.get(host) if endpoint_name(announced) else host.strip("[]")
-        if address is None or is_routed(address, self.here()):
+        if address is None or is_special(address) or is_routed(address, self.here()):
             return None
         return join_endpoint(str(ipaddress.ip_address(address)), int(port))
 
