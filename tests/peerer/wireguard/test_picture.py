@@ -130,6 +130,8 @@ NAMES = {
     "an address":      ("203.0.113.50", "203.0.113.50:51820"),
     "an IPv6 address": ("2001:db8::50", "[2001:db8::50]:51820"),
     "one of our pods": ("10.0.1.7", None),
+    "this machine": ("127.0.1.1", None),
+    "the metadata service": ("169.254.169.254", None),
     "its own pods":    ("10.1.1.7", None),
 }  # fmt: skip
 
