@@ -40,6 +40,9 @@ from services.peerer.wireguard.stating import LinkStatement
 _LOOK_S: Final = 1.0
 """How often peers are looked at; together with `health.SILENT_AFTER_S`, when a claim moves."""
 
+_LOOK_SOON_S: Final = 0.1
+"""The same while a node changes its key: until its ranges have followed, its packets are lost."""
+
 _WHOLE_S: Final = 30.0
 """How often everything is read again although nothing calls for it."""
 
@@ -207,7 +210,7 @@ class Agent:
     async def _look(self) -> None:
         """Look which peers answer, and ask those that are silent; for ever."""
         while True:
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_LOOK_SOON_S if self._keeper.awaits_keys else _LOOK_S)
             try:
                 changed = await self._keeper.look()
             except TunnelError:  # somebody deleted the interface, or its program ended

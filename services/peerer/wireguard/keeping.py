@@ -85,7 +85,8 @@ class Keeper:
             self.standing = Standing(device=device, interface=self.standing.interface)
             changed = self._picture.health.look(device, now_s=time.monotonic())
             self.ask(self._picture.health.to_ask())
-            return changed or _form(before.peers.values()) != _form(device.peers.values())
+            moved = self._picture.changing(before) != self._picture.changing(device)
+            return changed or moved or _form(before.peers.values()) != _form(device.peers.values())
 
     async def read_again(self) -> bool:
         """Read everything, also what the network below lets through; return whether to plan anew.
@@ -101,6 +102,11 @@ class Keeper:
             mtu = await self._tunnels.mtu({str(split_endpoint(one)[0]) for one in endpoints})
             same_mtu, self._mtu = mtu == self._mtu, mtu
             return before is None or before.interface != standing.interface or not same_mtu
+
+    @property
+    def awaits_keys(self) -> bool:
+        """Whether a node may use another key at any moment, so that ranges have to follow soon."""
+        return self.standing is not None and bool(self._picture.changing(self.standing.device))
 
     def ask(self, keys: Iterable[str]) -> None:
         """Ask the peers with these keys for a sign of life."""
