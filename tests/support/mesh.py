@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 
 from heliograph.lab.network import Cluster, Laboratory, Node, Program
@@ -19,8 +19,9 @@ class Mesh:
         reflectors: By cluster.
     """
 
-    def __init__(self, laboratory: Laboratory) -> None:
-        self.laboratory = laboratory
+    def __init__(self, laboratory: Laboratory, roaming: Container[str] = ()) -> None:
+        """Prepare; the `roaming` nodes announce no endpoint."""
+        self.laboratory, self._roaming = laboratory, roaming
         self.agents: dict[str, Program] = {}
         self.watchers: dict[str, Program] = {}
         self.reflectors: dict[str, Program] = {}
@@ -54,6 +55,7 @@ class Mesh:
             f"--node={node.node}",
             f"--key-file={node.folder / 'wireguard.key'}",
             f"--userspace={self._wireguard}",
+            *(("--endpoint=none",) if node.node in self._roaming else ()),
             *self._common(cluster),
             *self._imports(cluster),
         )
@@ -76,9 +78,9 @@ class Mesh:
 
 
 @contextmanager
-def running_mesh(laboratory: Laboratory) -> Iterator[Mesh]:
-    """Run all programs beside the body."""
-    mesh = Mesh(laboratory)
+def running_mesh(laboratory: Laboratory, roaming: Container[str] = ()) -> Iterator[Mesh]:
+    """Run all programs beside the body; the `roaming` nodes announce no endpoint."""
+    mesh = Mesh(laboratory, roaming)
     asyncio.run(mesh.prepare())
     mesh.start()
     try:

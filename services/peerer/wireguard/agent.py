@@ -33,6 +33,7 @@ from services.peerer.wireguard.keeping import Keeper
 from services.peerer.wireguard.links import state_links
 from services.peerer.wireguard.own_node import OwnNode
 from services.peerer.wireguard.picture import Picture
+from services.peerer.wireguard.rotating import Rotating
 from services.peerer.wireguard.seen import see_tunnels
 from services.peerer.wireguard.settings import NodeSettings
 from services.peerer.wireguard.stating import LinkStatement
@@ -79,7 +80,15 @@ class Agent:
         self._told: frozenset[Refusal] = frozenset()
         self._waiting: Waiting[NodeKey] = Waiting(importing, telemetry, metrics)
         self._announcing = Announcing(
-            client, own.node, wanted=self._said, changed=self._look_at_everything
+            client, own.node, wanted=self._said, changed=self._on_own_node
+        )
+        self._rotating = Rotating(
+            own.node,
+            self._picture,
+            self._identity,
+            self._keeper,
+            own_node=lambda: self._announcing.node,
+            changed=self._look_at_everything,
         )
         self._follower = Follower(
             self._picture,
@@ -90,6 +99,7 @@ class Agent:
                 look_at=lambda _: self._look_at_everything(),
                 news=self._on_news,
                 mismatched=self._waiting.complain,
+                listens=self._rotating.listens,
             ),
             records=False,
         )
@@ -127,6 +137,7 @@ class Agent:
                 tasks.create_task(self._resolver.run())
                 tasks.create_task(self._statement.run())
                 tasks.create_task(self._answering.run())
+                tasks.create_task(self._rotating.run())
                 tasks.create_task(self._keep())
                 tasks.create_task(self._look())
                 tasks.create_task(self._look_at_the_machine())
@@ -141,7 +152,11 @@ class Agent:
         before, said = self._identity.address, self._identity.said(node)
         if said.tunnel_ip != before:
             self._due.set()
-        return said.annotations()
+        return {**said.annotations(), **self._rotating.annotations(node)}
+
+    def _on_own_node(self) -> None:
+        self._look_at_everything()
+        self._rotating.look()
 
     def _look_at_everything(self) -> None:
         self._done.clear()

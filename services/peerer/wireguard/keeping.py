@@ -113,6 +113,10 @@ class Keeper:
         addresses = dict(self._picture.probes())
         self._asker.ask({addresses[key] for key in keys if key in addresses})
 
+    def ask_all(self) -> None:
+        """Ask every peer for a sign of life, so that handshakes begin now."""
+        self._asker.ask({address for _, address in self._picture.probes()})
+
     def forget(self) -> None:
         """Take that something failed: what stands is not known any more."""
         self.standing = None
@@ -129,7 +133,7 @@ class Keeper:
     async def _open(self) -> Standing:
         """Make the tunnels, or find them as they were left; the way back is looked at anew then."""
         self._led_back = None
-        return await self._tunnels.open(lambda: self._identity.key)
+        return await self._tunnels.open(self._identity.key_for)
 
     async def _converge(self, standing: Standing, address: str) -> None:
         for _ in range(_PASSES):
