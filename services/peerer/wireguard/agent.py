@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from itertools import chain
 from typing import Final
 
 import structlog
@@ -25,7 +24,9 @@ from heliograph.resolve import Resolver
 from heliograph.telemetry import Telemetry
 from heliograph.wireguard.errors import TunnelError
 from services.peerer.follow import Follower, Heard
-from services.peerer.refusal import Refusal
+from services.peerer.patience import PATIENCE_S
+from services.peerer.refusals import RefusalBoard
+from services.peerer.telling import NodeKey, Telling
 from services.peerer.wireguard.announcing import Announcing
 from services.peerer.wireguard.answering import Answering
 from services.peerer.wireguard.identity import Identity
@@ -36,6 +37,7 @@ from services.peerer.wireguard.picture import Picture
 from services.peerer.wireguard.rotating import Rotating
 from services.peerer.wireguard.seen import see_tunnels
 from services.peerer.wireguard.settings import NodeSettings
+from services.peerer.wireguard.spokesman import Spokesman
 from services.peerer.wireguard.stating import LinkStatement
 
 _LOOK_S: Final = 1.0
@@ -52,7 +54,6 @@ _SETTLE_S: Final = 0.5
 
 _BACKOFF: Final = Backoff(initial_s=0.2, limit_s=5.0)
 _NS: Final = 1e9
-NodeKey = tuple[ClusterId, str]
 _log = structlog.get_logger()
 
 
@@ -77,8 +78,17 @@ class Agent:
         self._identity = Identity(own, self._picture)
         self._keeper = Keeper(own, self._picture, self._identity)
         self._due, self._done, self._heard = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self._told: frozenset[Refusal] = frozenset()
         self._waiting: Waiting[NodeKey] = Waiting(importing, telemetry, metrics)
+        self._board = RefusalBoard(
+            importing,
+            home,
+            client,
+            telemetry=telemetry,
+            metrics=metrics,
+            regarding=settings.peerer.namespace,
+        )
+        self._telling = Telling(self._board, self._waiting)
+        self._spokesman = Spokesman(home, importing, own.node, self._board)
         self._announcing = Announcing(
             client, own.node, wanted=self._said, changed=self._on_own_node
         )
@@ -99,7 +109,7 @@ class Agent:
                 look_at=lambda _: self._look_at_everything(),
                 news=self._on_news,
                 mismatched=self._waiting.complain,
-                listens=self._rotating.listens,
+                listens=self._on_bus,
             ),
             records=False,
         )
@@ -136,6 +146,7 @@ class Agent:
                 self._look_at_everything()
                 tasks.create_task(self._resolver.run())
                 tasks.create_task(self._statement.run())
+                tasks.create_task(self._spokesman.run())
                 tasks.create_task(self._answering.run())
                 tasks.create_task(self._rotating.run())
                 tasks.create_task(self._keep())
@@ -153,6 +164,11 @@ class Agent:
         if said.tunnel_ip != before:
             self._due.set()
         return {**said.annotations(), **self._rotating.annotations(node)}
+
+    def _on_bus(self, cluster: ClusterId, connection: Connection) -> None:
+        """Take on which bus a cluster is heard, and hears."""
+        self._board.listens(cluster, connection)
+        self._rotating.listens(cluster, connection)
 
     def _on_own_node(self) -> None:
         self._look_at_everything()
@@ -207,20 +223,14 @@ class Agent:
         """Everything is as it should be: tell those who wait, and what is refused."""
         self._metrics.retries.set(0)
         refusals = self._picture.refusals()
-        self._tell(refusals)
-        for key in self._waiting.keys():  # noqa: SIM118 - no mapping
-            concerned = (r for r in refusals.get(key[0], ()) if r.name in key)
-            await self._waiting.settle(key, concerned)
+        clusters = self._picture.exporting() | refusals.keys()
+        passing = [await self._telling.state(c, refusals.get(c, ())) for c in sorted(clusters)]
+        if any(passing):
+            asyncio.get_running_loop().call_later(PATIENCE_S, self._due.set)
+        if self._picture.certain:
+            self._board.looked_at_everything()
         self._statement.state()
         self._done.set()
-
-    def _tell(self, refusals: Mapping[ClusterId, tuple[Refusal, ...]]) -> None:
-        """Log what is refused from now on; the cluster's reflector tells of whole clusters."""
-        before, self._told = self._told, frozenset(chain(*refusals.values()))
-        for refusal in chain(*refusals.values()):
-            if refusal not in before:
-                _log.warning("not peered with", reason=refusal.reason, error=refusal.message)
-        self._metrics.count_refusals(before, self._told)
 
     async def _look(self) -> None:
         """Look which peers answer, and ask those that are silent; for ever."""

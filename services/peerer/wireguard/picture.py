@@ -16,7 +16,7 @@ from heliograph.wireguard.interface import Interface
 from heliograph.wireguard.notation import endpoint_name
 from services.peerer.claims import Candidate, resolve_claims
 from services.peerer.neighbourhood import Neighbourhood
-from services.peerer.refusal import Refusal
+from services.peerer.refusal import Refusal, not_recorded
 from services.peerer.settings import PeererSettings
 from services.peerer.wireguard.desired import DesiredPeer, DesiredPeers, desire_peers
 from services.peerer.wireguard.health import Health, State
@@ -76,6 +76,7 @@ class Picture(Neighbourhood):
         self.resolved: dict[str, str] = {}
         self.health = Health()
         self._importer = f"{importing}/{node}"
+        self._namespace = settings.namespace
         self._endpoints: dict[str, str] = {}
         self._desired: dict[ClusterId, DesiredPeers] | None = None
 
@@ -98,7 +99,13 @@ class Picture(Neighbourhood):
         """Return what is not taken, by exporting cluster."""
         found = {c: one.refusals for c, one in self.desired().items()}
         refused = {c: (self.not_admitted(c),) for c in self._refused()}
-        return {**found, **refused}
+        unknown = self.exporting() - found.keys() - refused.keys()
+        waiting = {
+            c: (not_recorded(self.importing, c, self._namespace),)
+            for c in unknown
+            if not self.is_gone(c) and self.declaration(c) is not None and self.tables[c].known
+        }
+        return {**found, **refused, **waiting}
 
     @property
     def certain(self) -> bool:
