@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import stat
 import sys
 import sysconfig
@@ -14,8 +15,9 @@ import pytest
 
 from heliograph.lab.network import Asker, Cluster, ClusterSpec, LaboratorySpec, NodeSpec, Program
 from heliograph.lab.network.host import Outcome
+from heliograph.lab.network.tools import nft
 from heliograph.wireguard import keyfile
-from tests.support.mesh import Mesh, running_mesh
+from tests.support.mesh import LISTEN, Mesh, running_mesh
 from tests.support.network import (
     failed,
     require_network,
@@ -53,11 +55,26 @@ print("fetched", got, flush=True)
 COUNT = 60_000_000
 """Bytes that take longer than any test; once it has seen enough, it lets them hurry."""
 
+METRICS = f"http://{LISTEN}/metrics"
+_FETCH = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1]).read().decode())"
+
+NO_HANDSHAKES = """\
+table inet cut {
+  chain in { type filter hook input priority 0; udp dport 51820 @th,64,8 { 1, 2 } drop; }
+  chain out { type filter hook output priority 0; udp sport 51820 @th,64,8 { 1, 2 } drop; }
+}
+"""
+"""Lets handshakes of a node vanish, by the first byte of a packet; sessions that stand go on."""
+
 _TELL_KEYS = """\
 import asyncio
-from services.peerer.wireguard.settings import AgentSettings
-from services.peerer.wireguard.tunnels import Tunnels
-device = asyncio.run(Tunnels(AgentSettings()).look()).device
+from heliograph.wireguard.userspace import UserspaceDevice, is_userspace
+async def main():
+    if await is_userspace("heliograph0"):
+        return await UserspaceDevice("heliograph0").read()
+    from heliograph.wireguard.kernel import KernelDevice
+    return await KernelDevice("heliograph0").read()
+device = asyncio.run(main())
 print(device.public_key, *device.peers)
 """
 
@@ -122,23 +139,20 @@ async def keys_everywhere(mesh: Mesh) -> set[str]:
     for where in mesh.laboratory.clusters.values():
         for node in where.nodes:
             found |= await device_keys(where, node.node)
-            found |= {
-                said
-                for name, said in (await annotations(where, node.node)).items()
-                if "key" in name
-            }
+        for said in (await annotations(where)).values():
+            found |= {text for name, text in said.items() if name.endswith("public-key")}
     return found
 
 
-async def annotations(where: Cluster, node: str) -> dict[str, str]:
-    """Return the annotations of a Node."""
-    text = (await where.kubectl("get", "node", node, "--output=json")).text()
-    return dict(json.loads(text)["metadata"]["annotations"])
+async def annotations(where: Cluster) -> dict[str, dict[str, str]]:
+    """Return the annotations of each Node."""
+    nodes = json.loads((await where.kubectl("get", "nodes", "--output=json")).text())["items"]
+    return {node["metadata"]["name"]: node["metadata"]["annotations"] for node in nodes}
 
 
 async def nowhere(mesh: Mesh, *keys: str) -> None:
     """Wait until keys are on no device, and no Node announces them: others hear of it in time."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while set(keys) & await keys_everywhere(mesh):
             pass  # looking takes its time
 
@@ -234,7 +248,7 @@ async def test_who_does_not_prepare_is_named_and_nothing_changes(mesh: Mesh) -> 
         "heliograph: node east/e1 keeps its key: node west/w2 did not prepare for the next one "
         "within 6 s. Look whether its agent runs and reaches the bus"
     ) in outcome.stderr
-    said = await annotations(east, "e1")
+    said = (await annotations(east))["e1"]
     assert (said["heliograph.io/public-key"], key_of(east, "e1")) == (key, key)
     assert "heliograph.io/next-public-key" not in said
     assert "heliograph.io/rotate-keys" not in said
@@ -264,3 +278,69 @@ async def test_an_agent_that_is_started_anew_goes_on(mesh: Mesh) -> None:
     assert following is not None
     assert key_of(east, "e1") == following.public
     await nowhere(mesh, key)
+
+
+async def test_an_agent_that_ends_while_it_tries_goes_on(mesh: Mesh) -> None:
+    """The device has the next key already: whoever comes after asks who answers, and keeps it."""
+    east, agent = cluster(mesh, "east"), mesh.agents["e2"]
+    asker = await asking(mesh, "tried")
+    key, began = key_of(east, "e2"), (await asker.next_ok()).at
+    logged = agent.settings.log.read_text
+    before = len(logged())
+    rotating = asyncio.ensure_future(rotate(east, "e2"))
+    await agent.until(lambda: "use the next key" in logged()[before:], within_s=30)
+    agent.kill()
+    agent.start()
+    outcome = await rotating
+
+    assert outcome.exit_code == 0, outcome.stderr
+    assert "uses its next key already, and goes on after a restart" in outcome.stdout
+    await nowhere(mesh, key)
+    await asker.next_ok()
+    asker.stop()
+    assert failed(asker, began) == []
+
+
+async def test_when_nobody_answers_the_present_key_is_back(mesh: Mesh) -> None:
+    """All are prepared, but no handshake passes any more: the node goes back, and says so."""
+    east, agent = cluster(mesh, "east"), mesh.agents["e1"]
+    key = key_of(east, "e1")
+    mesh.agents["w2"].stop()
+    rotating = asyncio.ensure_future(rotate(east, "e1", "--within-s", "90"))
+    await agent.until(keyfile.next_to(key_file(east, "e1")).exists, within_s=20)
+    await nft(east.node("e1"), NO_HANDSHAKES)
+    mesh.agents["w2"].start()
+    outcome = await rotating
+    await nft(east.node("e1"), "delete table inet cut")
+
+    assert outcome.exit_code == 1
+    assert "node east/e1 keeps its key: nobody answered the next one within 20 s" in outcome.stderr
+    assert key_of(east, "e1") == key
+    await agent.until(lambda: left_files(east, "e1") == {"wireguard.key": 0o600}, within_s=20)
+    assert key in await device_keys(east, "e1")
+    asker = await asking(mesh, "back")
+    asker.stop()
+
+
+async def test_a_person_sees_all_tunnels_and_prometheus_too(mesh: Mesh) -> None:
+    """From a host of the cluster: each node of west answers, and has a tunnel to each of east."""
+    west = cluster(mesh, "west")
+    command = Path(sysconfig.get_path("scripts")) / "heliograph"
+    flags = ("--cluster=west", f"--nats={west.nats_url}", "--output=json")
+    tunnels: list[tuple[str, str, str]] = []
+    async with asyncio.timeout(60):
+        while {state for _, _, state in tunnels} != {"answering"}:
+            shown = await west.control_plane.run((command, "peers", *flags))
+            tunnels = [
+                (one["node"], f"{tunnel['exporting']}/{tunnel['peer']}", tunnel["state"])
+                for one in json.loads(shown.text())["nodes"]
+                for tunnel in one["tunnels"]
+            ]
+    assert [(node, peer) for node, peer, _ in tunnels] == [
+        (node, peer) for node in ("w1", "w2") for peer in ("east/e1", "east/e2")
+    ]
+
+    page = await west.node("w1").run((sys.executable, "-I", "-c", _FETCH, METRICS))
+    received = r'heliograph_tunnel_received_bytes_total{exporting="east",node="e1"} ([0-9.e+]+)'
+    (count,) = re.findall(received, page.text())
+    assert float(count) > 0

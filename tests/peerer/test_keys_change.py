@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from heliograph.wireguard.device import Device, DevicePeer, RemovePeer, SetPeer
 from heliograph.wireguard.fold import fold_device
+from heliograph.wireguard.interface import Interface
+from services.peerer.wireguard.identity import Identity
+from services.peerer.wireguard.keeping import Keeper
 from services.peerer.wireguard.plan import plan_device
+from services.peerer.wireguard.settings import AgentSettings
+from services.peerer.wireguard.tunnels import Standing
 from tests.support.peers import but, key
 from tests.support.tunnels import NEXT, SERVICES, Known, agents_node, standing
 
@@ -109,3 +116,24 @@ def test_a_node_without_endpoint_is_prepared_without_one() -> None:
     assert planned(picture, standing(PRESENT)) == [
         SetPeer(public_key=NEXT[1], new=True, persistent_keepalive=25)
     ]
+
+
+def test_peers_are_looked_at_sooner_while_a_node_changes_its_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten times a second, for each such node anew; but not for ever for one whose agent died."""
+    now_s = [1000.0]
+    monkeypatch.setattr("services.peerer.wireguard.keeping.time.monotonic", lambda: now_s[0])
+    picture = Known({"n1": agents_node(1)})
+    own = AgentSettings(node="h1", key_file=tmp_path / "wireguard.key")
+    keeper = Keeper(own, picture, Identity(own, picture))
+    assert keeper.next_look_s() == 1.0
+    interface = Interface(mtu=1420, up=True)
+    keeper.standing = Standing(device=standing(PRESENT, PREPARED), interface=interface)
+    assert keeper.next_look_s() == 1.0
+    picture.change({"n1": agents_node(1, next_public_key=NEXT[1])})
+    assert keeper.next_look_s() == 0.1
+    now_s[0] += 300
+    assert keeper.next_look_s() == 1.0
+    picture.change({"n2": agents_node(2, next_public_key=NEXT[2])})
+    assert keeper.next_look_s() == 0.1

@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from heliograph.lab.network import Cluster, Laboratory, Node, Program
 from tests.support.planes import built_binary
 
+LISTEN = "127.0.0.1:9405"
+"""Where each agent serves its page, on its own node."""
+
 
 class Mesh:
     """All programs of all clusters, as an operator would run them.
@@ -53,6 +56,7 @@ class Mesh:
         return (
             "--backend=wireguard",
             f"--node={node.node}",
+            f"--listen={LISTEN}",
             f"--key-file={node.folder / 'wireguard.key'}",
             f"--userspace={self._wireguard}",
             *(("--endpoint=none",) if node.node in self._roaming else ()),

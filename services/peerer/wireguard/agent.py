@@ -40,12 +40,7 @@ from services.peerer.wireguard.settings import NodeSettings
 from services.peerer.wireguard.spokesman import Spokesman
 from services.peerer.wireguard.stating import LinkStatement
 
-_LOOK_S: Final = 1.0
-"""How often peers are looked at; together with `health.SILENT_AFTER_S`, when a claim moves."""
-
-_LOOK_SOON_S: Final = 0.1
-"""The same while a node changes its key: until its ranges have followed, its packets are lost."""
-
+_HEAR_S: Final = 1.0
 _WHOLE_S: Final = 30.0
 """How often everything is read again although nothing calls for it."""
 
@@ -78,6 +73,7 @@ class Agent:
         self._identity = Identity(own, self._picture)
         self._keeper = Keeper(own, self._picture, self._identity)
         self._due, self._done, self._heard = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._sooner, self._pace_s = asyncio.Event(), 0.0
         self._waiting: Waiting[NodeKey] = Waiting(importing, telemetry, metrics)
         self._board = RefusalBoard(
             importing,
@@ -130,7 +126,7 @@ class Agent:
         """Wait until everything is heard, said and set."""
         while not self._picture.certain:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_S):
+                async with asyncio.timeout(_HEAR_S):
                     await self._heard.wait()
             self._heard.clear()
         await self._done.wait()
@@ -210,6 +206,8 @@ class Agent:
             try:
                 if await self._keeper.reconcile():
                     await self._settle()
+                if self._keeper.next_look_s() < self._pace_s:  # a node changes its key from now on
+                    self._sooner.set()
                 failures = 0
             except TunnelError as error:
                 failures += 1
@@ -235,7 +233,11 @@ class Agent:
     async def _look(self) -> None:
         """Look which peers answer, and ask those that are silent; for ever."""
         while True:
-            await asyncio.sleep(_LOOK_SOON_S if self._keeper.awaits_keys else _LOOK_S)
+            self._pace_s = self._keeper.next_look_s()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pace_s):
+                    await self._sooner.wait()
+            self._sooner.clear()
             try:
                 changed = await self._keeper.look()
             except TunnelError:  # somebody deleted the interface, or its program ended
