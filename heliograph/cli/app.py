@@ -21,6 +21,7 @@ from heliograph.cli.deciding import confirm, forget, leave
 from heliograph.cli.flags import with_flags
 from heliograph.cli.options import OneKubeconfig, in_cluster
 from heliograph.cli.plan import plan
+from heliograph.cli.rotating import rotate_keys
 from heliograph.contract.messages import EndpointsMode
 from heliograph.errors import HeliographError, InputError
 from heliograph.run.settings import ProgramSettings
@@ -281,7 +282,7 @@ def demo(
     return program.run(demo_command.demo(real=real, as_json=json))
 
 
-for command in (adopt, leave, forget, confirm):
+for command in (adopt, leave, forget, confirm, rotate_keys):
     app.command(command)
 app.command(bench)
 app.command(plan)

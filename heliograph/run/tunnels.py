@@ -119,7 +119,7 @@ async def ask_tunnels(
 
 async def _expected(connection: Connection, cluster: ClusterId) -> set[str]:
     """Return the nodes whose agents have stated something, as far as the stream can be read."""
-    follower = LinkFollower(connection, cluster, changed=lambda _: None)
+    follower = LinkFollower(connection, cluster)
     async with alongside(follower.run()):
         with suppress(TimeoutError):
             async with asyncio.timeout(_KNOWN_S):

@@ -25,6 +25,7 @@ from heliograph.bus import (
     stream_names,
 )
 from heliograph.bus.background import alongside
+from heliograph.contract.messages import Link, LinkStated, encode
 from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import (
     Kind,
@@ -35,8 +36,10 @@ from heliograph.contract.subjects import (
     stream_subjects,
 )
 from heliograph.contract.tunnels import Tunnel
+from heliograph.imports.links import LinkFollower
 from heliograph.run.tunnels import NotAllowed, Told, ask_tunnels
 from services.peerer.wireguard.answering import Answering
+from services.peerer.wireguard.seen import prepared_for
 from tests.bus.support import eventually, reading, writing
 from tests.deploy.buses import bus_of, configuration, connected, identity
 from tests.deploy.manifests import containers, find, read
@@ -217,6 +220,21 @@ async def test_agents_are_asked_on_a_shared_bus(shared: Bus) -> None:
     """There too, by each member its own."""
     make_streams(shared)
     await agent_is_heard(shared)
+
+
+async def test_a_node_hears_who_is_prepared_for_its_next_key(bus: Bus) -> None:
+    """Importers state that in their own stream; others may read it, by several filters only."""
+    stated = encode(LinkStated(links=(Link(exporting=NORTH, prepared=(KEY,)),)))
+    async with bus.connected(bus.owner) as own:
+        await ensure_stream(own, bus.settings)
+        await own.request(f"heliograph.v1.{bus.owner}.link.n1", stated)
+        for reading_cluster in bus.importing:
+            async with bus.connected(reading_cluster) as connection:
+                follower = LinkFollower(connection, bus.owner, beside=(Kind.CLUSTER,))
+                async with alongside(follower.run()):
+                    await eventually(follower.table.nodes)
+                prepared = prepared_for(KEY, NORTH, {bus.owner: follower.table.nodes()})
+                assert prepared == {f"{bus.owner}/n1"}
 
 
 async def test_nobody_asks_the_agents_of_others(shared: Bus) -> None:

@@ -13,7 +13,7 @@ from heliograph.backoff import Backoff
 from heliograph.bus import Connection
 from heliograph.clock import now_ns
 from heliograph.contract.messages import LinkStated
-from heliograph.contract.names import parse_cluster_id
+from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.contract.subjects import Kind, Subject
 from heliograph.contract.tunnels import Tunnel
 from heliograph.imports.consume import Cause, ImportBus
@@ -34,14 +34,13 @@ from services.peerer.wireguard.keeping import Keeper
 from services.peerer.wireguard.links import state_links
 from services.peerer.wireguard.own_node import OwnNode
 from services.peerer.wireguard.picture import Picture
+from services.peerer.wireguard.rotating import Rotating
 from services.peerer.wireguard.seen import see_tunnels
 from services.peerer.wireguard.settings import NodeSettings
 from services.peerer.wireguard.spokesman import Spokesman
 from services.peerer.wireguard.stating import LinkStatement
 
-_LOOK_S: Final = 1.0
-"""How often peers are looked at; together with `health.SILENT_AFTER_S`, when a claim moves."""
-
+_HEAR_S: Final = 1.0
 _WHOLE_S: Final = 30.0
 """How often everything is read again although nothing calls for it."""
 
@@ -74,6 +73,7 @@ class Agent:
         self._identity = Identity(own, self._picture)
         self._keeper = Keeper(own, self._picture, self._identity)
         self._due, self._done, self._heard = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._sooner, self._pace_s = asyncio.Event(), 0.0
         self._waiting: Waiting[NodeKey] = Waiting(importing, telemetry, metrics)
         self._board = RefusalBoard(
             importing,
@@ -86,7 +86,15 @@ class Agent:
         self._telling = Telling(self._board, self._waiting)
         self._spokesman = Spokesman(home, importing, own.node, self._board)
         self._announcing = Announcing(
-            client, own.node, wanted=self._said, changed=self._look_at_everything
+            client, own.node, wanted=self._said, changed=self._on_own_node
+        )
+        self._rotating = Rotating(
+            own.node,
+            self._picture,
+            self._identity,
+            self._keeper,
+            own_node=lambda: self._announcing.node,
+            changed=self._look_at_everything,
         )
         self._follower = Follower(
             self._picture,
@@ -97,7 +105,7 @@ class Agent:
                 look_at=lambda _: self._look_at_everything(),
                 news=self._on_news,
                 mismatched=self._waiting.complain,
-                listens=self._board.listens,
+                listens=self._on_bus,
             ),
             records=False,
         )
@@ -118,7 +126,7 @@ class Agent:
         """Wait until everything is heard, said and set."""
         while not self._picture.certain:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_S):
+                async with asyncio.timeout(_HEAR_S):
                     await self._heard.wait()
             self._heard.clear()
         await self._done.wait()
@@ -136,6 +144,7 @@ class Agent:
                 tasks.create_task(self._statement.run())
                 tasks.create_task(self._spokesman.run())
                 tasks.create_task(self._answering.run())
+                tasks.create_task(self._rotating.run())
                 tasks.create_task(self._keep())
                 tasks.create_task(self._look())
                 tasks.create_task(self._look_at_the_machine())
@@ -150,7 +159,16 @@ class Agent:
         before, said = self._identity.address, self._identity.said(node)
         if said.tunnel_ip != before:
             self._due.set()
-        return said.annotations()
+        return {**said.annotations(), **self._rotating.annotations(node)}
+
+    def _on_bus(self, cluster: ClusterId, connection: Connection) -> None:
+        """Take on which bus a cluster is heard, and hears."""
+        self._board.listens(cluster, connection)
+        self._rotating.listens(cluster, connection)
+
+    def _on_own_node(self) -> None:
+        self._look_at_everything()
+        self._rotating.look()
 
     def _look_at_everything(self) -> None:
         self._done.clear()
@@ -188,6 +206,8 @@ class Agent:
             try:
                 if await self._keeper.reconcile():
                     await self._settle()
+                if self._keeper.next_look_s() < self._pace_s:  # a node changes its key from now on
+                    self._sooner.set()
                 failures = 0
             except TunnelError as error:
                 failures += 1
@@ -213,7 +233,11 @@ class Agent:
     async def _look(self) -> None:
         """Look which peers answer, and ask those that are silent; for ever."""
         while True:
-            await asyncio.sleep(_LOOK_S)
+            self._pace_s = self._keeper.next_look_s()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pace_s):
+                    await self._sooner.wait()
+            self._sooner.clear()
             try:
                 changed = await self._keeper.look()
             except TunnelError:  # somebody deleted the interface, or its program ended

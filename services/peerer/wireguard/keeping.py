@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from heliograph.admission.declaration import Declaration
-from heliograph.wireguard.device import DevicePeer
+from heliograph.wireguard.device import Device, DevicePeer
 from heliograph.wireguard.endpoints import split_endpoint
 from heliograph.wireguard.errors import TunnelError
 from heliograph.wireguard.gateway import Gateway
@@ -24,6 +24,11 @@ from services.peerer.wireguard.settings import AgentSettings
 from services.peerer.wireguard.tunnels import Standing, Tunnels
 
 _PASSES: Final = 4
+_LOOK_S: Final = 1.0
+"""How often peers are looked at; together with `health.SILENT_AFTER_S`, when a claim moves."""
+
+_LOOK_SOON_S: Final = 0.1
+_SOON_FOR_S: Final = 300.0
 _log = structlog.get_logger()
 
 
@@ -42,6 +47,8 @@ class Keeper:
         self.standing: Standing | None = None
         self._working = asyncio.Lock()
         self._mtu = 0
+        self._awaited: frozenset[str] = frozenset()
+        self._awaited_since_s = 0.0
         self._led_back: Declaration | None = None
 
     async def open(self) -> None:
@@ -85,7 +92,8 @@ class Keeper:
             self.standing = Standing(device=device, interface=self.standing.interface)
             changed = self._picture.health.look(device, now_s=time.monotonic())
             self.ask(self._picture.health.to_ask())
-            return changed or _form(before.peers.values()) != _form(device.peers.values())
+            moved = self._picture.changing(before) != self._picture.changing(device)
+            return changed or moved or _form(before.peers.values()) != _form(device.peers.values())
 
     async def read_again(self) -> bool:
         """Read everything, also what the network below lets through; return whether to plan anew.
@@ -102,10 +110,27 @@ class Keeper:
             same_mtu, self._mtu = mtu == self._mtu, mtu
             return before is None or before.interface != standing.interface or not same_mtu
 
+    def next_look_s(self) -> float:
+        """Return after how many seconds to look again.
+
+        Soon while a node changes its key: until its ranges have followed, what it sends is lost.
+        One whose agent died in the middle of that is not waited for so for ever.
+        """
+        device, now_s = self.standing.device if self.standing else Device(), time.monotonic()
+        awaited = self._picture.changing(device)
+        if awaited != self._awaited:
+            self._awaited, self._awaited_since_s = awaited, now_s
+        soon = bool(awaited) and now_s - self._awaited_since_s < _SOON_FOR_S
+        return _LOOK_SOON_S if soon else _LOOK_S
+
     def ask(self, keys: Iterable[str]) -> None:
         """Ask the peers with these keys for a sign of life."""
         addresses = dict(self._picture.probes())
         self._asker.ask({addresses[key] for key in keys if key in addresses})
+
+    def ask_all(self) -> None:
+        """Ask every peer for a sign of life, so that handshakes begin now."""
+        self._asker.ask({address for _, address in self._picture.probes()})
 
     def forget(self) -> None:
         """Take that something failed: what stands is not known any more."""
@@ -123,7 +148,7 @@ class Keeper:
     async def _open(self) -> Standing:
         """Make the tunnels, or find them as they were left; the way back is looked at anew then."""
         self._led_back = None
-        return await self._tunnels.open(lambda: self._identity.key)
+        return await self._tunnels.open(self._identity.key_for)
 
     async def _converge(self, standing: Standing, address: str) -> None:
         for _ in range(_PASSES):

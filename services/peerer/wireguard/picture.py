@@ -147,6 +147,11 @@ class Picture(Neighbourhood):
                 if peer.probe:
                     yield from ((key, peer.probe) for key in peer.keys)
 
+    def changing(self, device: Device) -> frozenset[str]:
+        """Return the keys in use of the nodes that are changing theirs."""
+        peers = (peer for one in self.desired().values() for peer in one.peers.values())
+        return frozenset(self._active_key(peer, device) for peer in peers if peer.next_key)
+
     def endpoints_set(self, targets: Mapping[str, Target]) -> None:
         """Take that the endpoints of these peers stand as they should: they may roam from now."""
         self._endpoints = {key: one.endpoint for key, one in targets.items() if one.endpoint}
@@ -175,11 +180,18 @@ class Picture(Neighbourhood):
             )
 
     def _active_key(self, peer: DesiredPeer, device: Device) -> str:
-        """Return the key that has the ranges: the next one from its first handshake on."""
-        following = device.peers.get(peer.next_key) if peer.next_key else None
-        if peer.next_key and following is not None and following.last_handshake_s:
-            return peer.next_key
-        return peer.public_key
+        """Return the key that has the ranges: of two, the one with the later handshake.
+
+        So they move as soon as the node uses its next key, and back if it goes back.
+        """
+        present, following = (
+            device.peers.get(key or "") for key in (peer.public_key, peer.next_key)
+        )
+        if peer.next_key is None or following is None or not following.last_handshake_s:
+            return peer.public_key
+        if present is not None and present.last_handshake_s > following.last_handshake_s:
+            return peer.public_key
+        return peer.next_key
 
     def _target(
         self, key: str, announced: str | None, ranges: frozenset[str], keepalive: int

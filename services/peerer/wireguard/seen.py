@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final
 
+from heliograph.contract.names import ClusterId
 from heliograph.contract.tunnels import Tunnel, TunnelState
+from heliograph.imports.link_table import Statement
 from heliograph.wireguard.device import Device, DevicePeer
 from services.peerer.wireguard.health import State
+from services.peerer.wireguard.links import node_state
 from services.peerer.wireguard.picture import KnownPeer, Picture
+from services.peerer.wireguard.rotation import PeerSeen
 
 _STATES: Final[dict[State, TunnelState]] = {
     State.ANSWERING: "answering",
@@ -28,6 +33,51 @@ def see_tunnels(picture: Picture, device: Device, *, now_s: float) -> tuple[Tunn
     """
     found = (_see(one, device, picture.health.state, now_s) for one in picture.known(device))
     return tuple(sorted(found, key=lambda one: (one.exporting, one.peer)))
+
+
+def see_peers(picture: Picture, device: Device, prepared: AbstractSet[str]) -> tuple[PeerSeen, ...]:
+    """Return the nodes of other clusters, as a change of the own key depends on them.
+
+    Args:
+        picture: What is known of them.
+        device: What stands.
+        prepared: Those that are prepared for the next key, as "CLUSTER/NODE".
+    """
+    found = []
+    for known in picture.known(device):
+        name, peer = f"{known.exporting}/{known.peer.node}", known.peer
+        state = node_state(peer, picture.health.state)
+        stands = (device.peers[key] for key in peer.keys if key in device.peers)
+        found.append(
+            PeerSeen(
+                name=name,
+                answering=state is State.ANSWERING,
+                silent=known.refused or state is State.SILENT,
+                prepared=name in prepared,
+                changing=peer.next_key is not None,
+                handshake_s=max((one.last_handshake_s for one in stands), default=0.0),
+            )
+        )
+    return tuple(found)
+
+
+def prepared_for(
+    key: str | None, own: ClusterId, stated: Mapping[ClusterId, Mapping[str, Statement]]
+) -> frozenset[str]:
+    """Return the nodes, as "CLUSTER/NODE", that are prepared for a key of a node of cluster `own`.
+
+    Args:
+        key: The next key; nobody is prepared for None.
+        own: The cluster of the node that has it.
+        stated: What each node stated last, by cluster and node.
+    """
+    return frozenset(
+        f"{cluster}/{node}"
+        for cluster, statements in stated.items()
+        for node, statement in statements.items()
+        for link in statement.stated.links
+        if link.exporting == own and key in link.prepared
+    )
 
 
 def _see(known: KnownPeer, device: Device, state: Callable[[str], State], now_s: float) -> Tunnel:
