@@ -25,6 +25,7 @@ from heliograph.run.settings import ProgramSettings
 from heliograph.wireguard import keyfile
 from heliograph.wireguard.facts import SAID
 from heliograph.wireguard.gateway import Gateway
+from heliograph.wireguard.privilege import require_rights
 from services.peerer.settings import PeererSettings
 from services.peerer.wireguard.agent import Agent
 from services.peerer.wireguard.preview import preview
@@ -63,6 +64,7 @@ async def run(
     if mode.dry_run:
         await _preview(program, NodeSettings(peerer=settings, own=own))
         return
+    require_rights()
     if mode.remove:
         await _remove(program, settings, own)
         return

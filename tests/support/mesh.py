@@ -39,7 +39,7 @@ class Mesh:
         """Start everything."""
         for cluster in self.laboratory.clusters.values():
             where = cluster.control_plane
-            common = self._common(cluster)
+            common = self.common(cluster)
             self.watchers[cluster.name] = where.heliograph("watcher", *common)
             self.reflectors[cluster.name] = where.heliograph(
                 "reflector", *common, *self._imports(cluster), "--create-namespaces"
@@ -60,7 +60,7 @@ class Mesh:
             f"--key-file={node.folder / 'wireguard.key'}",
             f"--userspace={self._wireguard}",
             *(("--endpoint=none",) if node.node in self._roaming else ()),
-            *self._common(cluster),
+            *self.common(cluster),
             *self._imports(cluster),
         )
 
@@ -69,7 +69,8 @@ class Mesh:
         for program in (*self.agents.values(), *self.watchers.values(), *self.reflectors.values()):
             program.stop()
 
-    def _common(self, cluster: Cluster) -> tuple[str, ...]:
+    def common(self, cluster: Cluster) -> tuple[str, ...]:
+        """Return what every program of a cluster is told."""
         return (
             f"--cluster={cluster.name}",
             f"--kubeconfig={cluster.kubeconfig}",
