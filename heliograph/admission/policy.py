@@ -26,13 +26,22 @@ PRIVATE_RANGES: Final = (
 )
 
 SPECIAL_RANGES: Final = (
-    *("0.0.0.0/32", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4"),
+    *("0.0.0.0/32", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32"),
     *("::/128", "::1/128", "::ffff:0:0/96", "fe80::/10", "ff00::/8"),
 )
-"""Unspecified, loopback, link-local, multicast (RFC 6890, RFC 4291), and IPv4 addresses in disguise
-(mapped into IPv6): never admitted."""
+"""Unspecified, loopback, link-local, multicast, broadcast (RFC 6890, RFC 4291), and IPv4 addresses
+in disguise (mapped into IPv6): never admitted."""
 
 _SPECIAL: Final = spans_of(SPECIAL_RANGES)
+
+
+def is_special(address: str) -> bool:
+    """Tell whether an address, or any of a range, is one of `SPECIAL_RANGES`.
+
+    Raises:
+        ValueError: It is none.
+    """
+    return touches(_SPECIAL, span_of_text(address))
 
 
 class RangePolicy:

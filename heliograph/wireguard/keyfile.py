@@ -6,15 +6,17 @@ Their form is that of wg(8): one line of base64, so `wg pubkey` reads them.
 from __future__ import annotations
 
 import base64
-import binascii
+import errno
 import os
 import stat
 from pathlib import Path
+from typing import Final
 
 from heliograph.errors import InputError
 from heliograph.wireguard.keys import PrivateKey
 
-_MODE = 0o600
+_MODE: Final = 0o600
+_LONGEST_BYTES: Final = 1024
 
 
 def load_or_make(path: Path) -> PrivateKey:
@@ -37,37 +39,56 @@ def load(path: Path) -> PrivateKey | None:
         InputError: The file cannot be used; it is left as it is.
     """
     try:
-        if stat.S_IMODE(path.stat().st_mode) != _MODE:
+        mode = path.stat().st_mode
+        key = _parse(path, _read(path, mode))
+        if stat.S_IMODE(mode) != _MODE:
             path.chmod(_MODE)
-        return PrivateKey(base64.b64decode(path.read_text(encoding="ascii").strip(), validate=True))
     except FileNotFoundError:
         return None
-    except (binascii.Error, ValueError, InputError) as error:
+    except OSError as error:
+        raise _unusable(path, error) from error
+    return key
+
+
+def _read(path: Path, mode: int) -> bytes:
+    """Return the content; a pipe is not waited for, and a device not read to its end."""
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is no file")
+    with path.open("rb") as file:
+        return file.read(_LONGEST_BYTES)
+
+
+def _parse(path: Path, text: bytes) -> PrivateKey:
+    try:
+        return PrivateKey(base64.b64decode(text.strip(), validate=True))
+    except (ValueError, InputError) as error:
         message = (
             f"{path} holds no WireGuard key (base64 of 32 bytes); it was left as it is. Restore "
             f"it, or delete it: then a new key is made, and the other clusters follow"
         )
         raise InputError(message) from error
-    except OSError as error:
-        raise _unusable(path, error) from error
 
 
 def store(path: Path, key: PrivateKey) -> None:
     """Write a key in place of whatever the file holds; a crash leaves the old one or the new.
 
+    Where the file is a link, the key goes where that leads.
+
     Raises:
         InputError: It cannot be written.
     """
-    fresh = _fresh(path)
+    target = Path(os.path.realpath(path))
+    fresh = _fresh(target)
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh.unlink(missing_ok=True)
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
         with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, _MODE)  # whatever umask says
             file.write(base64.b64encode(key.reveal()) + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        fresh.replace(path)
+        fresh.replace(target)
     except OSError as error:
         raise _unusable(path, error) from error
 

@@ -25,8 +25,10 @@ class PrivateKey:
         """Take the 32 bytes of a key.
 
         Raises:
-            InputError: They are not 32.
+            InputError: They are not 32, or all zero, which takes a device's key away.
         """
+        if not any(raw):
+            raise InputError("a WireGuard key of zeros is none")
         if len(raw) != KEY_BYTES:
             raise InputError(f"a WireGuard key has {KEY_BYTES} bytes, and this one has {len(raw)}")
         self._raw = raw

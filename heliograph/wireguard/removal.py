@@ -31,9 +31,15 @@ def by_carrier(
         carrier: Public key of nobody, base64 of 32 random bytes.
     """
     holders = {cidr: key for key, peer in standing.peers.items() for cidr in peer.allowed_ips}
+    there = set(standing.peers)
     carried: list[DeviceChange] = []
     for change in changes:
-        carried += _carried(change, holders, carrier)
+        if isinstance(change, SetPeer) and change.new:
+            there.add(change.public_key)
+        if change.public_key in there:  # else nothing comes of it, and it gets no ranges
+            carried += _carried(change, holders, carrier)
+        if isinstance(change, RemovePeer):
+            there.discard(change.public_key)
     if any(change.public_key == carrier for change in carried):
         carried.append(RemovePeer(public_key=carrier))
     return tuple(carried)

@@ -6,8 +6,8 @@ A node that claims more than is its own is refused with the reason; the rest of 
 from __future__ import annotations
 
 import operator
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from bisect import bisect_right, insort
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Final
 
@@ -19,6 +19,7 @@ from heliograph.admission.spans import (
     Span,
     Spans,
     contains,
+    joined,
     span_of_text,
     spans_of,
     touches,
@@ -123,7 +124,7 @@ class Judging:
             )
 
     def pod_faults(self, where: Where, pod_cidr: str) -> Iterator[Refusal]:
-        """Yield what stands against a node's pods; the last look takes their range."""
+        """Yield what stands against a node's pods."""
         span, pods = span_of_text(pod_cidr), f"pods in {pod_cidr}"
         if not contains(self._declared, span):
             yield where.refuse(
@@ -143,18 +144,22 @@ class Judging:
         if touches(self._own, span):
             yield where.refuse(
                 "RangeTaken",
-                f"{pods}, where {self._node_inside(span)} has its address",
+                f"{pods}, where {self.node_inside(span)} has its address",
                 f"Give {where.exporting} another --cluster-cidr.",
             )
-        other = self._pods.take(span, where.node)
-        if other != where.node:
+        other = self._pods.holder(span)
+        if other is not None:
             yield where.refuse(
                 "RangeTaken",
                 f"{pods}, addresses that node {other} has",
                 "One of them has an old spec.podCIDR: delete that Node object.",
             )
 
-    def _node_inside(self, span: Span) -> str:
+    def take_pods(self, node: str, cidrs: Iterable[str]) -> None:
+        """Let a node that is peered with have the ranges of its pods."""
+        self._pods.take(map(span_of_text, cidrs), node)
+
+    def node_inside(self, span: Span) -> str:
         """Return one of the importing cluster's nodes, of those with an address in a range."""
         held = ((holder.node, span_of_text(cidr)) for cidr, holder in _own(self.here))
         inside = (node for node, address in held if touches((span,), address))
@@ -175,14 +180,16 @@ class Owners:
     def __init__(self) -> None:
         self._taken: list[tuple[int, int, str]] = []
 
-    def take(self, span: Span, owner: str) -> str:
-        """Return who has addresses of a range already; else the owner, who has them now."""
+    def holder(self, span: Span) -> str | None:
+        """Return who has addresses of a range already."""
         first, last = span
         at = bisect_right(self._taken, last, key=_FIRST)
-        if at and self._taken[at - 1][1] >= first:
-            return self._taken[at - 1][2]
-        self._taken.insert(at, (first, last, owner))
-        return owner
+        return self._taken[at - 1][2] if at and self._taken[at - 1][1] >= first else None
+
+    def take(self, spans: Iterable[Span], owner: str) -> None:
+        """Let the owner have ranges that nobody has yet; they may overlap with one another."""
+        for first, last in joined(spans):
+            insort(self._taken, (first, last, owner))
 
 
 def is_node(holder: Holder, where: Where) -> bool:

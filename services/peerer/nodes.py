@@ -50,7 +50,10 @@ class _Judging(Judging):
                 "See its annotations kilo.squat.ai/key and kilo.squat.ai/endpoint, and "
                 "spec.podCIDR.",
             )
-        return next(self._faults(where, reach), None)
+        refusal = next(self._faults(where, reach), None)
+        if refusal is None:
+            self.take_pods(name, (reach.pod_cidr,))
+        return refusal
 
     def _faults(self, where: Where, reach: Reach) -> Iterator[Refusal]:
         yield from self.key_faults(where)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 from collections.abc import Iterator, Mapping
-from itertools import count
+from itertools import chain
 from typing import Final
 
 from heliograph.contract.names import ClusterId
-from heliograph.kilo.addresses import host_cidr
+from heliograph.errors import InputError
+from heliograph.kilo.addresses import host_cidr, parse_address
 
 SHARED_SPACE: Final = ipaddress.IPv4Network("100.64.0.0/10")
 """RFC 6598: used by no cluster's pods and Services by default, and routed by nobody else."""
 
 _BLOCK_BITS: Final = 20
 _IPV4: Final = 4
+_TRIES: Final = 64
+"""Places that a name asks for before it takes the first free one, as two such names would meet."""
 
 
 def derived_range(cluster: ClusterId) -> str:
@@ -45,23 +48,32 @@ def choose_address(
         taken: By address (without mask), the other node of this cluster that announces it.
         standing: What the node announces now, with its mask. It stays, unless it is outside of the
             range, or a node with a smaller name has it: one of two must go.
+
+    Raises:
+        InputError: The range is full.
     """
     network = ipaddress.ip_network(cidr)
-    if standing is not None:
-        address = ipaddress.ip_interface(standing).ip
+    address = parse_address((standing or "").partition("/")[0])
+    if address is not None and address in network:
         holder = taken.get(str(address))
-        if address in network and (holder is None or holder > node):
+        if holder is None or holder > node:
             return f"{address}/{network.prefixlen}"
-    free = (one for one in _candidates(network, node) if one not in taken)
-    return f"{next(free)}/{network.prefixlen}"
+    free = next((one for one in _candidates(network, node) if one not in taken), None)
+    if free is None:
+        raise InputError(
+            f"the tunnel range {cidr} has no address left for node {node}: {len(taken)} other "
+            f"nodes of its cluster have one; nothing is announced of it. Give all nodes' agents a "
+            f"wider --tunnel-cidr"
+        )
+    return f"{free}/{network.prefixlen}"
 
 
 def _candidates(network: ipaddress.IPv4Network | ipaddress.IPv6Network, node: str) -> Iterator[str]:
-    """Yield the addresses that a node asks for, one after another, for ever."""
+    """Yield the addresses that a node asks for, one after another: first some, then all."""
     edges = 2 if network.version == _IPV4 and network.num_addresses > 2 else 0  # noqa: PLR2004
     places = network.num_addresses - edges
-    for attempt in count():
-        place = _number(f"{node}\0{attempt}", places)
+    tried = (_number(f"{node}\0{attempt}", places) for attempt in range(_TRIES))
+    for place in chain(tried, range(places)):
         yield str(network.network_address + place + edges // 2)
 
 

@@ -54,7 +54,7 @@ class Health:
 
         Args:
             device: As it was just read.
-            now_s: Of a clock that never goes back.
+            now_s: Of any clock; where it goes back, no time passed.
         """
         before = {key: self.state(key) for key in self._peers}
         step_s = 0.0 if self._looked_at_s is None else now_s - self._looked_at_s
@@ -62,7 +62,7 @@ class Health:
         for key in self._peers.keys() - device.peers.keys():
             del self._peers[key]
         for key, peer in device.peers.items():
-            self._see(key, peer.rx_bytes, min(step_s, _LONGEST_STEP_S))
+            self._see(key, peer.rx_bytes, min(max(step_s, 0.0), _LONGEST_STEP_S))
         return before != {key: self.state(key) for key in self._peers}
 
     def state(self, key: str) -> State:
@@ -82,7 +82,8 @@ class Health:
         watched = self._peers.get(key)
         if watched is None:
             self._peers[key] = _Watched(rx_bytes=rx_bytes)
-        elif rx_bytes != watched.rx_bytes:
+        elif rx_bytes not in {watched.rx_bytes, 0}:
             watched.rx_bytes, watched.silent_s, watched.heard = rx_bytes, 0.0, True
-        else:
+        else:  # a counter at nought again is a peer that was made anew, and said nothing since
+            watched.rx_bytes = rx_bytes
             watched.silent_s += step_s

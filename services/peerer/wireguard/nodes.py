@@ -7,6 +7,7 @@ from typing import Final
 
 from typing_extensions import override
 
+from heliograph.admission.policy import is_special
 from heliograph.admission.spans import contains, span_of_text, spans_of, touches
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.kilo.addresses import host_cidr, parse_address, parse_cidr
@@ -57,7 +58,13 @@ class _Judging(Judging):
 
     def refusal(self, name: str) -> Refusal | None:
         """Return why a node is not peered with; one that is has its ranges from now on."""
-        return next(self._faults(self.where(name), self.neighbour.nodes[name]), None)
+        node = self.neighbour.nodes[name]
+        refusal = next(self._faults(self.where(name), node), None)
+        if refusal is None:
+            self.take_pods(name, node.pod_cidrs)
+            if (tunnel := tunnel_cidr_of(node)) is not None:
+                self._addresses.take((span_of_text(tunnel),), name)
+        return refusal
 
     def _faults(self, where: Where, node: NodeAnnounced) -> Iterator[Refusal]:
         yield from _form_faults(where, node)
@@ -68,10 +75,12 @@ class _Judging(Judging):
             yield from self.pod_faults(where, cidr)
 
     def _endpoint_faults(self, where: Where, node: NodeAnnounced) -> Iterator[Refusal]:
-        """Yield that a node would be reached through the very tunnel that leads to it."""
+        """Yield that an endpoint is no machine's, or is behind the tunnel that would lead to it."""
         host = (node.endpoint or "").rpartition(":")[0].strip("[]")
         if not host or endpoint_name(node.endpoint):
             return
+        if is_special(host):
+            yield _unreadable(where, f"the endpoint {node.endpoint}, which no other machine has")
         if is_routed(host, self.here):
             yield where.refuse(
                 "AddressTaken",
@@ -93,8 +102,14 @@ class _Judging(Judging):
             )
         if not self.here.policy.admits_range(cidr):
             yield self.not_admitted(where, address)
-        other = self._addresses.take(span, where.node)
-        if other != where.node:
+        if touches(self._own, span):
+            yield where.refuse(
+                "AddressTaken",
+                f"{address}, where {self.node_inside(span)} has its address",
+                f"Give {where.exporting} another --tunnel-cidr.",
+            )
+        other = self._addresses.holder(span)
+        if other is not None:
             yield where.refuse(
                 "AddressTaken",
                 f"{address}, which node {other} has",

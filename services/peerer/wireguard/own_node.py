@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from heliograph.admission.policy import is_special
 from heliograph.kilo.addresses import parse_address
 from heliograph.kube.objects import KubeObject, KubeStruct, NodeSpec, Resource
 from heliograph.marks import (
@@ -15,11 +16,9 @@ from heliograph.marks import (
     PUBLIC_KEY_ANNOTATION,
     TUNNEL_IP_ANNOTATION,
 )
-from heliograph.wireguard.endpoints import join_endpoint
-from services.peerer.wireguard.settings import AgentSettings
+from services.peerer.wireguard.settings import NOBODY, AgentSettings, with_port
 
 _KINDS: Final = ("ExternalIP", "InternalIP")
-NOBODY: Final = "none"
 
 
 class NodeAddress(KubeStruct, frozen=True, kw_only=True):
@@ -76,24 +75,11 @@ def choose_endpoint(node: OwnNode, settings: AgentSettings) -> str | None:
     if settings.endpoint == NOBODY:
         return None
     host = settings.endpoint or _address(node.status.addresses)
-    if host is None:
-        return None
-    if _has_port(host):
-        return host
-    address = parse_address(host.strip("[]"))
-    return join_endpoint(str(address or host), settings.listen_port)
+    return with_port(host, settings.listen_port) if host else None
 
 
 def _address(addresses: Iterable[NodeAddress]) -> str | None:
     """Return the first usable address of the best kind."""
     known = tuple(addresses)
     usable = (a.address for kind in _KINDS for a in known if a.type == kind)
-    return next((address for address in usable if parse_address(address)), None)
-
-
-def _has_port(host: str) -> bool:
-    """Tell "host:port" from a host alone, which may be an IPv6 address without brackets."""
-    if parse_address(host):
-        return False
-    name, colon, port = host.rpartition(":")
-    return bool(name and colon) and port.isdecimal()
+    return next((one for one in usable if parse_address(one) and not is_special(one)), None)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator, Mapping
 
 import msgspec
 from typing_extensions import override
 
+from heliograph.admission.policy import is_special
 from heliograph.admission.spans import span_of_text, touches
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.contract.names import ClusterId
 from heliograph.wireguard.device import Device
 from heliograph.wireguard.endpoints import join_endpoint
 from heliograph.wireguard.interface import Interface
-from heliograph.wireguard.notation import endpoint_name
+from heliograph.wireguard.notation import endpoint_name, parse_endpoint
 from services.peerer.claims import Candidate, resolve_claims
 from services.peerer.neighbourhood import Neighbourhood
 from services.peerer.refusal import Refusal, not_recorded
@@ -205,14 +207,17 @@ class Picture(Neighbourhood):
         )
 
     def _endpoint(self, announced: str | None) -> str | None:
-        """Return "address:port" of an endpoint; None if its name has no usable address."""
-        host = endpoint_name(announced)
-        if announced is None or host is None:
-            return announced
-        address = self.resolved.get(host)
-        if address is None or is_routed(address, self.here()):
+        """Return "address:port" of an endpoint, as a device says it; None if that is not usable.
+
+        Those of a cluster that is refused were judged by nobody.
+        """
+        if announced is None or parse_endpoint(announced) is None:
             return None
-        return join_endpoint(address, int(announced.rpartition(":")[2]))
+        host, _, port = announced.rpartition(":")
+        address = self.resolved.get(host) if endpoint_name(announced) else host.strip("[]")
+        if address is None or is_special(address) or is_routed(address, self.here()):
+            return None
+        return join_endpoint(str(ipaddress.ip_address(address)), int(port))
 
     def _kept(
         self, cluster: ClusterId, device: Device, keepalive: int
