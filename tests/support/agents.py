@@ -171,7 +171,7 @@ class Node:
     async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
         """Wait until something holds."""
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not await condition():  # noqa: ASYNC110 - conditions of all kinds
                     await asyncio.sleep(0.01)
         except TimeoutError:
