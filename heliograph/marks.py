@@ -35,7 +35,10 @@ NEXT_PUBLIC_KEY_ANNOTATION: Final = "heliograph.io/next-public-key"
 ENDPOINT_ANNOTATION: Final = "heliograph.io/endpoint"
 TUNNEL_IP_ANNOTATION: Final = "heliograph.io/tunnel-ip"
 ROTATE_ANNOTATION: Final = "heliograph.io/rotate-keys"
-"""On a Node: when people asked for a new key; the agent takes it away when it is done."""
+"""On a Node: that people ask for a new key; the agent takes it away when it is done, or cannot."""
+
+ROTATION_ANNOTATION: Final = "heliograph.io/key-rotation"
+"""On a Node: how that goes, or how it ended last, in JSON: asked, stage, said."""
 
 
 def is_ours(obj: KubeObject) -> bool:

@@ -6,10 +6,14 @@ Prometheus' conventions; labels have few values (clusters, kinds, verbs, outcome
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+from typing_extensions import override
 
 _LATENCY_BUCKETS = (
     *(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
@@ -27,6 +31,63 @@ class Refused(Protocol):
     @property
     def reason(self) -> str:
         """One CamelCase word."""
+
+
+class Carrying(Protocol):
+    """A tunnel to a node of another cluster, as far as it is measured."""
+
+    @property
+    def exporting(self) -> str:
+        """The cluster at the other end."""
+
+    @property
+    def peer(self) -> str:
+        """The node at the other end."""
+
+    @property
+    def handshake_age_s(self) -> float | None:
+        """Seconds since the latest handshake; None if there was none."""
+
+    @property
+    def received_bytes(self) -> int:
+        """Received from it, since the peer stands."""
+
+    @property
+    def sent_bytes(self) -> int:
+        """Sent to it."""
+
+
+class _Tunnels(Collector):
+    """Reads tunnels when they are asked for: those that are gone have no series any more."""
+
+    _LABELS: Final = ("exporting", "node")
+
+    def __init__(self, tunnels: Callable[[], Iterable[Carrying]]) -> None:
+        self._tunnels = tunnels
+
+    @override
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        age = GaugeMetricFamily(
+            "heliograph_tunnel_handshake_age_seconds",
+            "Since the latest handshake with a node of another cluster; +Inf if there was none.",
+            labels=self._LABELS,
+        )
+        received = CounterMetricFamily(
+            "heliograph_tunnel_received_bytes_total",
+            "Received from a node of another cluster, since the peer stands.",
+            labels=self._LABELS,
+        )
+        sent = CounterMetricFamily(
+            "heliograph_tunnel_sent_bytes_total",
+            "Sent to a node of another cluster, since the peer stands.",
+            labels=self._LABELS,
+        )
+        for one in self._tunnels():
+            labels = (one.exporting, one.peer)
+            age.add_metric(labels, math.inf if one.handshake_age_s is None else one.handshake_age_s)
+            received.add_metric(labels, one.received_bytes)
+            sent.add_metric(labels, one.sent_bytes)
+        yield from (age, received, sent)
 
 
 class Metrics:
@@ -119,6 +180,10 @@ class Metrics:
         buckets = _LATENCY_BUCKETS
         name = f"heliograph_{name}"
         return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
+
+    def measure_tunnels(self, tunnels: Callable[[], Iterable[Carrying]]) -> None:
+        """Tell of tunnels from now on, as they are whenever somebody scrapes."""
+        self.registry.register(_Tunnels(tunnels))
 
     def count_refusals(self, before: Iterable[Refused], now: Iterable[Refused]) -> None:
         """Take that some refusals stand in the place of others."""

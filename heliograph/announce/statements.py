@@ -83,7 +83,7 @@ class Statements(Generic[K]):
         self._due.set()
 
     async def run(self, standing: Callable[[], Iterable[K]]) -> None:
-        """Keep the bus right, for ever; `standing` returns the things about which there is any."""
+        """Keep the bus right until cancelled; `standing` returns what there is to state about."""
         part = self._part
         reading = await read_stream(self._home, part.cluster, (part.kind,), part.owned)
         announcer = self._announcer = Announcer(
@@ -93,15 +93,18 @@ class Statements(Generic[K]):
             metrics=self._metrics,
             on_doubt=lambda _: self._due.set(),
         )
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(announcer.publisher.run())
-            while True:
-                for thing in tuple(standing()):
-                    self.state(thing, live=False)
-                if self._complete:
-                    announcer.withdraw_leftovers(Origin(seen_at_ns=now_ns(), live=False))
-                await self._next_comparison()
-                await announcer.compare()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(announcer.publisher.run())
+                while True:
+                    for thing in tuple(standing()):
+                        self.state(thing, live=False)
+                    if self._complete:
+                        announcer.withdraw_leftovers(Origin(seen_at_ns=now_ns(), live=False))
+                    await self._next_comparison()
+                    await announcer.compare()
+        finally:
+            self._announcer = None
 
     async def _next_comparison(self) -> None:
         with suppress(TimeoutError):

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from cyclopts import App, CycloptsError, Parameter
@@ -14,12 +14,14 @@ from cyclopts import App, CycloptsError, Parameter
 import heliograph
 from heliograph import logs, program, settings
 from heliograph.cli.adopting import adopt
+from heliograph.cli.asked import AskSettings
 from heliograph.cli.benchmarks import bench
 from heliograph.cli.check import check
 from heliograph.cli.deciding import confirm, forget, leave
 from heliograph.cli.flags import with_flags
 from heliograph.cli.options import OneKubeconfig, in_cluster
 from heliograph.cli.plan import plan
+from heliograph.cli.rotating import rotate_keys
 from heliograph.contract.messages import EndpointsMode
 from heliograph.errors import HeliographError, InputError
 from heliograph.run.settings import ProgramSettings
@@ -36,6 +38,7 @@ _SETTINGS = (
     ReflectorSettings,
     PeererSettings,
     AgentSettings,
+    AskSettings,
 )
 
 app = App(
@@ -145,6 +148,36 @@ def peerer(
     return program.run(programs.run_peerer(common, own, once=once))
 
 
+@app.command(name="peers")
+@with_flags(AskSettings, ProgramSettings)
+def peers(
+    which: Annotated[
+        str | None, Parameter(help="Only what concerns this node, or this exporting cluster.")
+    ] = None,
+    /,
+    *,
+    output: Annotated[
+        Literal["json", "yaml"] | None,
+        Parameter(name=("--output", "-o"), help="For programs, instead of a table."),
+    ] = None,
+    **flags: Any,  # noqa: ANN401 - see with_flags
+) -> int:
+    """Show the tunnels of a cluster's nodes, as their WireGuard agents see them.
+
+    Asked over the cluster's bus, so it works wherever that is reached, such as in the watcher's
+    pod. Ends with exit code 1 if an agent does not answer, and names it.
+
+    Example:
+        heliograph peers --cluster west --nats nats://10.0.0.5:4222
+        kubectl -n heliograph exec deployment/watcher -- heliograph peers east
+    """
+    from heliograph.cli import peers_shown  # noqa: PLC0415 - keeps `--help` quick
+
+    asked, common = _load(AskSettings, flags), _load(ProgramSettings, flags)
+    logs.configure("error", human=True)
+    return program.run(peers_shown.peers(common, asked, which, output))
+
+
 @app.command(name="streams")
 @with_flags(ProgramSettings)
 def streams(
@@ -249,7 +282,7 @@ def demo(
     return program.run(demo_command.demo(real=real, as_json=json))
 
 
-for command in (adopt, leave, forget, confirm):
+for command in (adopt, leave, forget, confirm, rotate_keys):
     app.command(command)
 app.command(bench)
 app.command(plan)

@@ -57,6 +57,10 @@ class LinkTable:
         """Return the last statement of each node, however old."""
         return self._statements
 
+    def heard_of(self, now_s: float) -> set[str]:
+        """Return the nodes whose agents stated something lately."""
+        return {node for node, one in self._statements.items() if now_s < _expires_s(one)}
+
     def begin_replay(self) -> None:
         """A replay of all statements begins: what it does not bring is gone."""
         self._unconfirmed = set(self._statements)

@@ -45,7 +45,12 @@ class LinkFollower:
     """
 
     def __init__(
-        self, connection: Connection, cluster: ClusterId, *, changed: Callable[[set[str]], None]
+        self,
+        connection: Connection,
+        cluster: ClusterId,
+        *,
+        changed: Callable[[set[str]], None] = lambda _: None,
+        beside: tuple[Kind, ...] = (),
     ) -> None:
         """Prepare.
 
@@ -54,6 +59,8 @@ class LinkFollower:
             cluster: The cluster whose agents speak.
             changed: Hears of each cluster to which the path may be another now. That a statement
                 stops to count, it does not hear: the table tells when that will be.
+            beside: Kinds that are read too, and passed over: on a bus that lets others read by
+                several filters only.
         """
         self.table, self.known = LinkTable(), asyncio.Event()
         self._cluster, self._changed = cluster, changed
@@ -62,7 +69,7 @@ class LinkFollower:
             connection,
             ConsumerSettings(
                 stream=stream_name(cluster),
-                filter_subjects=(kind_filter(cluster, Kind.LINK),),
+                filter_subjects=tuple(kind_filter(cluster, kind) for kind in (Kind.LINK, *beside)),
                 name_prefix=_PREFIX,
             ),
         )
@@ -95,7 +102,8 @@ class LinkFollower:
         except MalformedSubject as error:
             self._reject(error)
             return set()
-        return self._fold(subject, delivery) if subject.cluster == self._cluster else set()
+        ours = subject.cluster == self._cluster and subject.kind is Kind.LINK
+        return self._fold(subject, delivery) if ours else set()
 
     def _fold(self, subject: Subject, delivery: Delivery) -> set[str]:
         try:

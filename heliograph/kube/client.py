@@ -28,6 +28,7 @@ from heliograph.kube.errors import (
 from heliograph.kube.kubeconfig import Kubeconfig
 from heliograph.kube.objects import FIELD_MANAGER, KubeObject, ObjectMeta, Resource, encode_patch
 from heliograph.kube.packed import PackedList
+from heliograph.kube.probing import probe
 
 _PAGE: Final = 500
 _REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=60, sock_connect=5, sock_read=30)
@@ -210,6 +211,7 @@ class KubeClient:
                 if response.status == HTTPStatus.UNAUTHORIZED:
                     await self._reload()  # the caller opens the next watch with what is there now
                 await _raise_for_status(self._named("watch", path), response)
+                probe(response)
                 yield response.content
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise ApiUnreachable(self.cluster, self.server, _why(error)) from error

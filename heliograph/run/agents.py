@@ -12,6 +12,7 @@ from heliograph.errors import InputError
 from heliograph.kube.client import KubeClient
 from heliograph.kube.errors import NotFound
 from heliograph.kube.objects import NODES
+from heliograph.marks import ROTATE_ANNOTATION, ROTATION_ANNOTATION
 from heliograph.run.programs import (
     Running,
     buses,
@@ -21,8 +22,10 @@ from heliograph.run.programs import (
     run_importing,
 )
 from heliograph.run.settings import ProgramSettings
+from heliograph.wireguard import keyfile
 from heliograph.wireguard.facts import SAID
 from heliograph.wireguard.gateway import Gateway
+from heliograph.wireguard.privilege import require_rights
 from services.peerer.settings import PeererSettings
 from services.peerer.wireguard.agent import Agent
 from services.peerer.wireguard.preview import preview
@@ -61,6 +64,7 @@ async def run(
     if mode.dry_run:
         await _preview(program, NodeSettings(peerer=settings, own=own))
         return
+    require_rights()
     if mode.remove:
         await _remove(program, settings, own)
         return
@@ -94,11 +98,13 @@ async def _remove(program: ProgramSettings, settings: PeererSettings, own: Agent
         await Gateway(own.interface).remove()
     finally:
         tunnels.close()
-    own.key_file.unlink(missing_ok=True)
+    keyfile.discard(keyfile.next_to(own.key_file))
+    keyfile.discard(own.key_file)
 
 
 async def _withdraw(client: KubeClient, node: str) -> None:
-    patch = {"metadata": {"annotations": dict.fromkeys(SAID)}}
+    every = (*SAID, ROTATE_ANNOTATION, ROTATION_ANNOTATION)
+    patch = {"metadata": {"annotations": dict.fromkeys(every)}}
     try:
         await client.merge_patch(NODES, "", node, patch)
     except NotFound:

@@ -78,7 +78,7 @@ def store(path: Path, key: PrivateKey) -> None:
         InputError: It cannot be written.
     """
     target = Path(os.path.realpath(path))
-    fresh = target.with_name(f"{target.name}.new")
+    fresh = _fresh(target)
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh.unlink(missing_ok=True)
@@ -91,6 +91,45 @@ def store(path: Path, key: PrivateKey) -> None:
         fresh.replace(target)
     except OSError as error:
         raise _unusable(path, error) from error
+
+
+def replace(path: Path, by: Path) -> None:
+    """Let one file take the place of another, which is gone then, also after a power failure.
+
+    Raises:
+        InputError: It cannot; both are as they were.
+    """
+    try:
+        by.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def discard(path: Path) -> None:
+    """Delete a key, and what an interrupted `store` left of it; there may be none.
+
+    Raises:
+        InputError: It cannot be deleted.
+    """
+    try:
+        for one in (path, _fresh(path)):
+            one.unlink(missing_ok=True)
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def next_to(path: Path) -> Path:
+    """Return where the key is kept that takes the place of a file's key."""
+    return path.with_name(f"{path.name}.next")
+
+
+def _fresh(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")
 
 
 def _unusable(path: Path, error: OSError) -> InputError:

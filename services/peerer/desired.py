@@ -26,7 +26,7 @@ from heliograph.errors import TerminalError
 from heliograph.kilo.mesh import Mesh, Segment, mesh_of
 from heliograph.kilo.peer import PeerSpec
 from heliograph.kilo.specs import peer_spec
-from services.peerer.judging import Here, Neighbour, own_addresses
+from services.peerer.judging import Here, Neighbour, own_addresses, split_peering
 from services.peerer.nodes import judge_nodes
 from services.peerer.refusal import Refusal, cluster_refusal
 from services.peerer.shared import shared_ranges
@@ -70,8 +70,8 @@ class DesiredPeers(msgspec.Struct, frozen=True, kw_only=True):
 
 def desire_peers(neighbour: Neighbour, here: Here) -> DesiredPeers:
     """Return the Peers of one admitted cluster."""
-    nodes = {name: node for name, node in neighbour.nodes.items() if node.peering == "kilo"}
-    neighbour = msgspec.structs.replace(neighbour, nodes=nodes)
+    neighbour, otherwise = split_peering(neighbour, here, "kilo")
+    nodes = neighbour.nodes
     try:
         mesh = mesh_of(nodes) if nodes else _NO_MESH
     except TerminalError as error:
@@ -88,7 +88,7 @@ def desire_peers(neighbour: Neighbour, here: Here) -> DesiredPeers:
         exporting=neighbour.cluster,
         peers=tuple(peer for peer in peers if peer is not None),
         shared=shared,
-        refusals=(*refused.values(), *not_shared),
+        refusals=(*refused.values(), *not_shared, *otherwise),
     )
 
 

@@ -27,7 +27,7 @@ from heliograph.admission.spans import (
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.contract.names import ClusterId
 from services.peerer.book import Book, Holder
-from services.peerer.refusal import Refusal, Where
+from services.peerer.refusal import Peering, Refusal, Where, peers_otherwise
 
 _FIRST: Final = operator.itemgetter(0)
 
@@ -63,6 +63,18 @@ class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
     def cluster(self) -> ClusterId:
         """Its id."""
         return self.declaration.cluster
+
+
+def split_peering(
+    neighbour: Neighbour, here: Here, ours: Peering
+) -> tuple[Neighbour, tuple[Refusal, ...]]:
+    """Return a cluster with the nodes that peer as ours do, and a refusal if others do not."""
+    nodes = {name: node for name, node in neighbour.nodes.items() if node.peering == ours}
+    others = sorted(neighbour.nodes.keys() - nodes.keys())
+    alike = msgspec.structs.replace(neighbour, nodes=nodes)
+    if not others:
+        return alike, ()
+    return alike, (peers_otherwise(here.cluster, neighbour.cluster, others, ours),)
 
 
 def own_addresses(here: Here) -> Spans:

@@ -2,7 +2,8 @@
 
 A cluster's message with its ranges and those of its nodes come one after the other: a node that
 has just joined may be heard before the range of its pods is. It is not peered with until then, but
-nobody is told of it. The same goes for names that are just being looked up.
+nobody is told of it. The same goes for names that are just being looked up, and for a cluster
+whose admission somebody else is just writing down.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from typing import Final
 
 import msgspec
 
-from services.peerer.refusal import Refusal
+from services.peerer.refusal import NOT_RECORDED, PEERS_OTHERWISE, Refusal
 
 PATIENCE_S: Final = 5.0
-_MAY_PASS: Final = frozenset({"RangeNotDeclared", "EndpointUnresolvable"})
+_MAY_PASS: Final = frozenset(
+    {"RangeNotDeclared", "EndpointUnresolvable", NOT_RECORDED, PEERS_OTHERWISE}
+)
 
 
 class Sorted(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Final, Literal
 
 import msgspec
 
 from heliograph.contract.names import ClusterId
+from heliograph.membership.record import NAME
 
+NOT_RECORDED: Final = "NotRecorded"
+PEERS_OTHERWISE: Final = "PeeringDiffers"
+Peering = Literal["kilo", "wireguard"]
+_PEERING: Final[dict[Peering, str]] = {"kilo": "Kilo", "wireguard": "Heliograph's own agents"}
 RefusedKind = Literal["cluster", "node", "peer"]
 
 
@@ -53,6 +59,32 @@ def cluster_refusal(exporting: ClusterId, reason: str, message: str) -> Refusal:
     """Return that something of a whole cluster is not taken."""
     return Refusal(
         exporting=exporting, kind="cluster", name=exporting, reason=reason, message=message
+    )
+
+
+def not_recorded(importing: ClusterId, exporting: ClusterId, namespace: str) -> Refusal:
+    """Return that nobody has written down yet whether a cluster takes part."""
+    return cluster_refusal(
+        exporting,
+        NOT_RECORDED,
+        f"cluster {exporting} is not in the record of cluster {importing}, so its nodes get no "
+        f"tunnels here yet: {importing}'s reflector writes down who takes part, in ConfigMap "
+        f"{namespace}/{NAME}. See whether it runs, and what it says.",
+    )
+
+
+def peers_otherwise(
+    importing: ClusterId, exporting: ClusterId, nodes: Sequence[str], ours: Peering
+) -> Refusal:
+    """Return that nodes peer by other means than those of the importing cluster."""
+    theirs: Peering = "kilo" if ours == "wireguard" else "wireguard"
+    rest = f" (and {len(nodes) - 1} more)" if len(nodes) > 1 else ""
+    return cluster_refusal(
+        exporting,
+        PEERS_OTHERWISE,
+        f"node {nodes[0]}{rest} of cluster {exporting} peers by {_PEERING[theirs]}, and cluster "
+        f"{importing} by {_PEERING[ours]}: no tunnel joins them, and the rest goes on. Run the "
+        f"same in both clusters (--backend of the peerer).",
     )
 
 

@@ -31,6 +31,9 @@ _log = structlog.get_logger()
 class RefusalBoard:
     """The refusals of one importing cluster, by exporting cluster; each change is told once.
 
+    The log and the metric have them always; the bus and Events only while `run` runs, since of
+    several programs that see the same, one tells.
+
     Attributes:
         shown: Hears of each refusal when it begins to stand.
     """
@@ -74,6 +77,7 @@ class RefusalBoard:
         self._standing: dict[ClusterId, tuple[Refusal, ...]] = {}
         self._buses: dict[ClusterId, Connection] = {}
         self._to_tell: asyncio.Queue[Refusal] = asyncio.Queue()
+        self._running = False
 
     def listens(self, exporting: ClusterId, connection: Connection) -> None:
         """Take where a cluster hears what is said of it."""
@@ -107,19 +111,27 @@ class RefusalBoard:
 
     async def run(self) -> None:
         """Keep the refusals on the bus equal to those that stand, and tell whom they concern."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._recorder.run())
-            tasks.create_task(self._tell_exporting())
-            tasks.create_task(self._tell_again())
-            tasks.create_task(self._stated.run(lambda: self._standing))
+        self._running = True
+        try:
+            self._tell_all()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._recorder.run())
+                tasks.create_task(self._tell_exporting())
+                tasks.create_task(self._tell_again())
+                tasks.create_task(self._stated.run(lambda: self._standing))
+        finally:
+            self._running = False
 
     async def _tell_again(self) -> None:
         """Tell what stands from time to time: a watcher may not have heard it."""
         while True:
             await asyncio.sleep(_AGAIN_S)
-            for refusals in self._standing.values():
-                for refusal in refusals:
-                    self._to_tell.put_nowait(refusal)
+            self._tell_all()
+
+    def _tell_all(self) -> None:
+        for refusals in self._standing.values():
+            for refusal in refusals:
+                self._spread(refusal)
 
     def _messages(self, exporting: ClusterId) -> dict[Subject, Message]:
         """Return what the bus is told of one cluster; of several about one thing, the first."""
@@ -142,6 +154,11 @@ class RefusalBoard:
         log = _log.error if refusal.kind == "cluster" else _log.warning
         log("not peered with", **self._labels(refusal), error=refusal.message)
         self.shown(refusal)
+        if self._running:
+            self._spread(refusal)
+
+    def _spread(self, refusal: Refusal) -> None:
+        """Tell people in both clusters; an Event that was written is not written again."""
         self._record(refusal)
         self._to_tell.put_nowait(refusal)
 

@@ -24,6 +24,8 @@ from heliograph.bus import (
     stream_info,
     stream_names,
 )
+from heliograph.bus.background import alongside
+from heliograph.contract.messages import Link, LinkStated, encode
 from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import (
     Kind,
@@ -33,9 +35,15 @@ from heliograph.contract.subjects import (
     stream_name,
     stream_subjects,
 )
+from heliograph.contract.tunnels import Tunnel
+from heliograph.imports.links import LinkFollower
+from heliograph.run.tunnels import NotAllowed, Told, ask_tunnels
+from services.peerer.wireguard.answering import Answering
+from services.peerer.wireguard.seen import prepared_for
 from tests.bus.support import eventually, reading, writing
 from tests.deploy.buses import bus_of, configuration, connected, identity
 from tests.deploy.manifests import containers, find, read
+from tests.support.builders import KEY
 
 pytestmark = pytest.mark.nats
 
@@ -188,7 +196,60 @@ async def test_importers_tell_what_became_of_it(bus: Bus) -> None:
                 await eventually(lambda: told <= set(heard))  # noqa: B023 - awaited at once
 
 
+async def agent_is_heard(bus: Bus) -> None:
+    """Ask the owner's agents for their tunnels, as `heliograph peers` does, and be answered."""
+    tunnel = Tunnel(exporting="north", peer="n1", public_key=KEY, state="answering")
+    async with bus.connected(bus.owner) as agent, bus.connected(bus.owner) as person:
+        answering = Answering(agent, bus.owner, "w1", lambda: (tunnel,))
+        async with alongside(answering.run()):
+            await agent.wait_connected()
+            told = Told(tunnels={}, missing=())
+            while not told.tunnels:  # it may not listen yet
+                told = await ask_tunnels(person, bus.owner, node="w1", within_s=1)
+    assert told.tunnels == {"w1": (tunnel,)}
+
+
+async def test_agents_are_asked_and_answer(bus: Bus) -> None:
+    """Within the own cluster: question and answer pass."""
+    async with bus.connected(bus.owner) as connection:
+        await ensure_stream(connection, bus.settings)
+    await agent_is_heard(bus)
+
+
+async def test_agents_are_asked_on_a_shared_bus(shared: Bus) -> None:
+    """There too, by each member its own."""
+    make_streams(shared)
+    await agent_is_heard(shared)
+
+
+async def test_a_node_hears_who_is_prepared_for_its_next_key(bus: Bus) -> None:
+    """Importers state that in their own stream; others may read it, by several filters only."""
+    stated = encode(LinkStated(links=(Link(exporting=NORTH, prepared=(KEY,)),)))
+    async with bus.connected(bus.owner) as own:
+        await ensure_stream(own, bus.settings)
+        await own.request(f"heliograph.v1.{bus.owner}.link.n1", stated)
+        for reading_cluster in bus.importing:
+            async with bus.connected(reading_cluster) as connection:
+                follower = LinkFollower(connection, bus.owner, beside=(Kind.CLUSTER,))
+                async with alongside(follower.run()):
+                    await eventually(follower.table.nodes)
+                prepared = prepared_for(KEY, NORTH, {bus.owner: follower.table.nodes()})
+                assert prepared == {f"{bus.owner}/n1"}
+
+
+async def test_nobody_asks_the_agents_of_others(shared: Bus) -> None:
+    """What a cluster's tunnels carry is its own matter; the refusal says what is missing."""
+    make_streams(shared)
+    async with shared.connected(EAST) as connection:
+        with pytest.raises(NotAllowed, match=r"publish to heliograph\.tunnels\.v1\.west"):
+            await ask_tunnels(connection, WEST, within_s=10)
+
+
 FORBIDDEN_TO_IMPORTERS = (
+    "heliograph.tunnels.v1.{owner}",
+    "heliograph.tunnels.v1.{importing}",
+    "_INBOX_{owner}.x.1",
+    "_INBOX_{importing}.x.1",
     "heliograph.v1.{owner}.service.default.web",
     "heliograph.v1.{owner}.cluster.{owner}",
     "heliograph.v1.{importing}.service.default.web",
@@ -318,6 +379,8 @@ async def test_members_of_a_shared_bus(shared: Bus) -> None:
     [
         "heliograph.v1.west.service.default.web",
         "heliograph.feedback.v1.west.east.service.default.web",
+        "heliograph.tunnels.v1.west",
+        "_INBOX_west.x.1",
         "$JS.API.STREAM.CREATE.HELIOGRAPH_east",
         "$JS.API.STREAM.UPDATE.HELIOGRAPH_east",
         "$JS.API.STREAM.DELETE.HELIOGRAPH_west",

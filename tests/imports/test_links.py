@@ -38,9 +38,15 @@ async def connection(tmp_path: Path) -> AsyncIterator[Connection]:
 async def state(
     connection: Connection, node: str, message: Message, epoch: int = 1, cluster: str = EAST
 ) -> None:
-    """Let a node's agent state something."""
-    subject = f"heliograph.v1.{cluster}.link.{node}"
-    await connection.publish(subject, encode(message), {"Heliograph-Epoch": str(epoch)})
+    """Let a node's agent state something; return when the stream has it."""
+    subject, inbox = f"heliograph.v1.{cluster}.link.{node}", connection.new_inbox()
+    stored = asyncio.Event()
+    answers = await connection.subscribe(inbox, lambda _: stored.set())
+    headers = {"Heliograph-Epoch": str(epoch)}
+    await connection.publish(subject, encode(message), headers, reply=inbox)
+    async with asyncio.timeout(10):
+        await stored.wait()
+    await answers.unsubscribe()
 
 
 class Following:

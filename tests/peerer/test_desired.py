@@ -12,6 +12,7 @@ from heliograph.admission.policy import PRIVATE_RANGES, RangePolicy
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.kilo.validation import why_invalid
 from services.peerer.desired import DesiredPeers, desire_peers
+from services.peerer.wireguard.desired import desire_peers as desire_with_agents
 from tests.support.peers import EAST, HERE, Nodes, but, here, key, neighbour, node, nodes
 from tests.support.ranges import overlap
 
@@ -227,3 +228,24 @@ def test_nothing_but_declared_and_admitted_addresses_gets_into_a_peer(
         )
         single = cidr.endswith(("/32", "/128"))
         assert single or overlap([cidr], ["10.1.0.0/16"])
+
+
+def test_nodes_that_peer_otherwise_are_told() -> None:
+    """Kilo here, agents of ours there: no Peer for these nodes, one sentence for all of them."""
+    known = dict(nodes(3))
+    agents = {name: but(known[name], peering="wireguard") for name in ("n2", "n3")}
+    found = desired(known | agents)
+
+    assert [peer.segment for peer in found.peers or ()] == ["node:n1"]
+    (told,) = found.refusals
+    assert (told.kind, told.name, told.reason) == ("cluster", EAST, "PeeringDiffers")
+    assert told.message == (
+        f"node n2 (and 1 more) of cluster {EAST} peers by Heliograph's own agents, and cluster "
+        f"{HERE} by Kilo: no tunnel joins them, and the rest goes on. Run the same in both "
+        f"clusters (--backend of the peerer)."
+    )
+    ours = desire_with_agents(neighbour(known | agents), here(neighbour(known)))
+    (told,) = (one for one in ours.refusals if one.reason == "PeeringDiffers")
+    assert told.message.startswith(
+        f"node n1 of cluster {EAST} peers by Kilo, and cluster {HERE} by"
+    )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 
 from heliograph.lab.network import Cluster, Laboratory, Node, Program
 from tests.support.planes import built_binary
+
+LISTEN = "127.0.0.1:9405"
+"""Where each agent serves its page, on its own node."""
 
 
 class Mesh:
@@ -19,8 +22,9 @@ class Mesh:
         reflectors: By cluster.
     """
 
-    def __init__(self, laboratory: Laboratory) -> None:
-        self.laboratory = laboratory
+    def __init__(self, laboratory: Laboratory, roaming: Container[str] = ()) -> None:
+        """Prepare; the `roaming` nodes announce no endpoint."""
+        self.laboratory, self._roaming = laboratory, roaming
         self.agents: dict[str, Program] = {}
         self.watchers: dict[str, Program] = {}
         self.reflectors: dict[str, Program] = {}
@@ -35,7 +39,7 @@ class Mesh:
         """Start everything."""
         for cluster in self.laboratory.clusters.values():
             where = cluster.control_plane
-            common = self._common(cluster)
+            common = self.common(cluster)
             self.watchers[cluster.name] = where.heliograph("watcher", *common)
             self.reflectors[cluster.name] = where.heliograph(
                 "reflector", *common, *self._imports(cluster), "--create-namespaces"
@@ -52,9 +56,11 @@ class Mesh:
         return (
             "--backend=wireguard",
             f"--node={node.node}",
+            f"--listen={LISTEN}",
             f"--key-file={node.folder / 'wireguard.key'}",
             f"--userspace={self._wireguard}",
-            *self._common(cluster),
+            *(("--endpoint=none",) if node.node in self._roaming else ()),
+            *self.common(cluster),
             *self._imports(cluster),
         )
 
@@ -63,7 +69,8 @@ class Mesh:
         for program in (*self.agents.values(), *self.watchers.values(), *self.reflectors.values()):
             program.stop()
 
-    def _common(self, cluster: Cluster) -> tuple[str, ...]:
+    def common(self, cluster: Cluster) -> tuple[str, ...]:
+        """Return what every program of a cluster is told."""
         return (
             f"--cluster={cluster.name}",
             f"--kubeconfig={cluster.kubeconfig}",
@@ -76,9 +83,9 @@ class Mesh:
 
 
 @contextmanager
-def running_mesh(laboratory: Laboratory) -> Iterator[Mesh]:
-    """Run all programs beside the body."""
-    mesh = Mesh(laboratory)
+def running_mesh(laboratory: Laboratory, roaming: Container[str] = ()) -> Iterator[Mesh]:
+    """Run all programs beside the body; the `roaming` nodes announce no endpoint."""
+    mesh = Mesh(laboratory, roaming)
     asyncio.run(mesh.prepare())
     mesh.start()
     try:

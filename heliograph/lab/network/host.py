@@ -24,6 +24,8 @@ from heliograph.process import ChildSettings
 _CLONE_NEWNET: Final = 0x40000000  # sched.h
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _RUN_S: Final = 60.0
+HELIOGRAPH: Final = Path(sysconfig.get_path("scripts")) / "heliograph"
+"""The command of this installation."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,9 +158,12 @@ class Host:
         environment: Mapping[str, str] | None = None,
     ) -> Program:
         """Start one of Heliograph's programs, such as "watcher"; `name` as in `spawn`."""
-        command = Path(sysconfig.get_path("scripts")) / "heliograph"
         called = name or f"heliograph-{arguments[0]}"
-        return self.spawn((command, *arguments), name=called, environment=environment)
+        return self.spawn((HELIOGRAPH, *arguments), name=called, environment=environment)
+
+    async def heliograph_once(self, *arguments: str | Path) -> Outcome:
+        """Run one of Heliograph's commands to its end; raises as `run` does."""
+        return await self.run((HELIOGRAPH, *arguments))
 
     def connect(self, address: tuple[str, int], timeout_s: float) -> socket.socket:
         """Open a TCP connection from in here, for this process to use.

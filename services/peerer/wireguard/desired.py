@@ -9,7 +9,7 @@ import msgspec
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.contract.names import ClusterId
 from heliograph.wireguard.notation import parse_public_key
-from services.peerer.judging import Here, Neighbour
+from services.peerer.judging import Here, Neighbour, split_peering
 from services.peerer.refusal import Refusal
 from services.peerer.shared import shared_ranges
 from services.peerer.wireguard.nodes import judge_nodes, tunnel_cidr_of
@@ -58,8 +58,8 @@ class DesiredPeers(msgspec.Struct, frozen=True, kw_only=True):
 
 def desire_peers(neighbour: Neighbour, here: Here) -> DesiredPeers:
     """Return the peers of one admitted cluster."""
-    nodes = {name: node for name, node in neighbour.nodes.items() if node.peering == "wireguard"}
-    neighbour = msgspec.structs.replace(neighbour, nodes=nodes)
+    neighbour, otherwise = split_peering(neighbour, here, "wireguard")
+    nodes = neighbour.nodes
     refused = judge_nodes(neighbour, here)
     shared, not_shared = shared_ranges(neighbour, here)
     peers = {name: _peer(name, node, here) for name, node in nodes.items() if name not in refused}
@@ -67,7 +67,7 @@ def desire_peers(neighbour: Neighbour, here: Here) -> DesiredPeers:
         exporting=neighbour.cluster,
         peers=peers,
         shared=shared,
-        refusals=(*refused.values(), *not_shared),
+        refusals=(*refused.values(), *not_shared, *otherwise),
     )
 
 

@@ -18,7 +18,7 @@ from heliograph.wireguard.interface import Interface
 from heliograph.wireguard.notation import endpoint_name, parse_endpoint
 from services.peerer.claims import Candidate, resolve_claims
 from services.peerer.neighbourhood import Neighbourhood
-from services.peerer.refusal import Refusal
+from services.peerer.refusal import Refusal, not_recorded
 from services.peerer.settings import PeererSettings
 from services.peerer.wireguard.desired import DesiredPeer, DesiredPeers, desire_peers
 from services.peerer.wireguard.health import Health, State
@@ -46,6 +46,24 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         return Interface(mtu=mtu, up=True, addresses=own, routes=routes_of(ranges, own))
 
 
+class KnownPeer(msgspec.Struct, frozen=True, kw_only=True):
+    """A node of another cluster that has a tunnel, or should have one.
+
+    Attributes:
+        exporting: Its cluster.
+        peer: The node.
+        active: The key that has the ranges, or should have them.
+        shared: Ranges that several nodes of its cluster offer.
+        refused: Whether its cluster is refused, so that only what stands is kept.
+    """
+
+    exporting: ClusterId
+    peer: DesiredPeer
+    active: str
+    shared: tuple[str, ...] = ()
+    refused: bool = False
+
+
 class Picture(Neighbourhood):
     """What the tunnels of one node are planned from.
 
@@ -60,6 +78,7 @@ class Picture(Neighbourhood):
         self.resolved: dict[str, str] = {}
         self.health = Health()
         self._importer = f"{importing}/{node}"
+        self._namespace = settings.namespace
         self._endpoints: dict[str, str] = {}
         self._desired: dict[ClusterId, DesiredPeers] | None = None
 
@@ -82,7 +101,13 @@ class Picture(Neighbourhood):
         """Return what is not taken, by exporting cluster."""
         found = {c: one.refusals for c, one in self.desired().items()}
         refused = {c: (self.not_admitted(c),) for c in self._refused()}
-        return {**found, **refused}
+        unknown = self.exporting() - found.keys() - refused.keys()
+        waiting = {
+            c: (not_recorded(self.importing, c, self._namespace),)
+            for c in unknown
+            if not self.is_gone(c) and self.declaration(c) is not None and self.tables[c].known
+        }
+        return {**found, **refused, **waiting}
 
     @property
     def certain(self) -> bool:
@@ -101,12 +126,31 @@ class Picture(Neighbourhood):
             targets.update(self._targets(cluster, device, persistent_keepalive))
         return Wanted(targets=_each_once(targets), certain=self.certain)
 
+    def known(self, device: Device) -> Iterator[KnownPeer]:
+        """Yield the nodes that have a tunnel, or should; of refused clusters those that have."""
+        for exporting, cluster in self.desired().items():
+            for peer in cluster.peers.values():
+                active = self._active_key(peer, device)
+                yield KnownPeer(
+                    exporting=exporting, peer=peer, active=active, shared=cluster.shared
+                )
+        for refused in self._refused():
+            for name, node in self.nodes(refused).items():
+                if (key := node.public_key) in device.peers:
+                    kept = DesiredPeer(node=name, public_key=key, endpoint=node.endpoint)
+                    yield KnownPeer(exporting=refused, peer=kept, active=key, refused=True)
+
     def probes(self) -> Iterator[tuple[str, str]]:
         """Yield the key of each peer with the address that answers behind it."""
         for cluster in self.desired().values():
             for peer in cluster.peers.values():
                 if peer.probe:
                     yield from ((key, peer.probe) for key in peer.keys)
+
+    def changing(self, device: Device) -> frozenset[str]:
+        """Return the keys in use of the nodes that are changing theirs."""
+        peers = (peer for one in self.desired().values() for peer in one.peers.values())
+        return frozenset(self._active_key(peer, device) for peer in peers if peer.next_key)
 
     def endpoints_set(self, targets: Mapping[str, Target]) -> None:
         """Take that the endpoints of these peers stand as they should: they may roam from now."""
@@ -136,11 +180,18 @@ class Picture(Neighbourhood):
             )
 
     def _active_key(self, peer: DesiredPeer, device: Device) -> str:
-        """Return the key that has the ranges: the next one from its first handshake on."""
-        following = device.peers.get(peer.next_key) if peer.next_key else None
-        if peer.next_key and following is not None and following.last_handshake_s:
-            return peer.next_key
-        return peer.public_key
+        """Return the key that has the ranges: of two, the one with the later handshake.
+
+        So they move as soon as the node uses its next key, and back if it goes back.
+        """
+        present, following = (
+            device.peers.get(key or "") for key in (peer.public_key, peer.next_key)
+        )
+        if peer.next_key is None or following is None or not following.last_handshake_s:
+            return peer.public_key
+        if present is not None and present.last_handshake_s > following.last_handshake_s:
+            return peer.public_key
+        return peer.next_key
 
     def _target(
         self, key: str, announced: str | None, ranges: frozenset[str], keepalive: int

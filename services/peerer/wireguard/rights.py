@@ -8,10 +8,11 @@ from services.peerer.settings import PeererSettings
 
 
 def agent_rights(settings: PeererSettings) -> tuple[Right, ...]:
-    """Return what the agent needs: it reads what others decided, and annotates its Node."""
+    """Return what the agent needs: it reads what others decided, annotates its Node, tells."""
     return (
         Right(resource="nodes", verbs=("list", "watch", "patch")),
         Right(group="networking.k8s.io", resource="servicecidrs", verbs=("list",)),
+        Right(group="events.k8s.io", resource="events", verbs=("create",)),
         Right(
             resource="configmaps",
             verbs=("list", "watch"),

@@ -45,8 +45,11 @@ class Tunnels:
         self._link: Final = LinkInterface(settings.interface)
         self._device: DeviceBackend | None = None
 
-    async def open(self, key: Callable[[], PrivateKey]) -> Standing:
+    async def open(self, key_for: Callable[[str | None], PrivateKey]) -> Standing:
         """Make the interface where there is none, set key and port, and read what stands.
+
+        Args:
+            key_for: Returns the key to set, from the public one that stands.
 
         Raises:
             NoWireGuard: Neither the kernel nor a program makes tunnels here.
@@ -54,7 +57,7 @@ class Tunnels:
         """
         device = await self._make()
         found = await device.read()
-        private, port = key(), self._settings.listen_port
+        private, port = key_for(found.public_key), self._settings.listen_port
         if (found.public_key, found.listen_port) != (private.public, port):
             await device.configure(private, port)
             found = await device.read()
