@@ -23,6 +23,7 @@ from heliograph.run import agents
 from heliograph.run.agents import Mode
 from heliograph.run.settings import ProgramSettings
 from heliograph.wireguard.device import Device
+from heliograph.wireguard.errors import TunnelError
 from heliograph.wireguard.interface import Interface
 from heliograph.wireguard.links import LinkInterface
 from heliograph.wireguard.userspace import UserspaceDevice
@@ -172,7 +173,10 @@ class Node:
         """Wait until something holds."""
         try:
             async with asyncio.timeout(60):
-                while not await condition():  # noqa: ASYNC110 - conditions of all kinds
+                while True:
+                    with suppress(TunnelError):  # it may not be there yet
+                        if await condition():
+                            return
                     await asyncio.sleep(0.01)
         except TimeoutError:
             raise AssertionError(f"not seen; logged was: {self.said.entries}") from None

@@ -50,6 +50,7 @@ class Keeper:
         self._awaited: frozenset[str] = frozenset()
         self._awaited_since_s = 0.0
         self._led_back: Declaration | None = None
+        self._doubted = False
 
     async def open(self) -> None:
         """Make the tunnels, or find them as they were left.
@@ -69,8 +70,8 @@ class Keeper:
             TunnelError: A change failed, or something else works on the interface all the time.
         """
         async with self._working:
-            if self.standing is None:
-                self.standing = await self._open()
+            if self.standing is None or self._doubted:
+                self.standing, self._doubted = await self._open(), False
             if self._identity.address is None:
                 return False
             await self._lead_back()
@@ -133,8 +134,16 @@ class Keeper:
         self._asker.ask({address for _, address in self._picture.probes()})
 
     def forget(self) -> None:
-        """Take that something failed: what stands is not known any more."""
+        """Take that the tunnels are gone."""
         self.standing = None
+
+    def doubt(self) -> None:
+        """Take that a change failed: all is read again before the next one.
+
+        Peers that stand are looked at as before: one change that always fails, such as a route
+        where somebody else has one, must not keep claims at a peer that is silent.
+        """
+        self._doubted = True
 
     def link(self) -> LinkInterface:
         """Return the interface, to hear of its changes."""
