@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import count
 from typing import Final
 
 import structlog
@@ -22,7 +23,7 @@ from heliograph.kube.client import KubeClient
 from heliograph.metrics import Metrics
 from heliograph.resolve import Resolver
 from heliograph.telemetry import Telemetry
-from heliograph.wireguard.errors import TunnelError
+from heliograph.wireguard.errors import TunnelBusy, TunnelError
 from services.peerer.follow import Follower, Heard
 from services.peerer.patience import PATIENCE_S
 from services.peerer.refusals import RefusalBoard
@@ -48,6 +49,7 @@ _SETTLE_S: Final = 0.5
 """How long changes of the machine's network are collected before they are looked at."""
 
 _BACKOFF: Final = Backoff(initial_s=0.2, limit_s=5.0)
+_LEAST_PAUSE_S: Final = 0.2
 _NS: Final = 1e9
 _log = structlog.get_logger()
 
@@ -134,8 +136,8 @@ class Agent:
 
     async def run(self) -> None:
         """Run until cancelled."""
-        await self._keeper.open()
         try:
+            await self._open()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._announcing.run())
                 await self._follower.begin(tasks, self._home, self._buses)
@@ -151,6 +153,21 @@ class Agent:
         finally:
             self._waiting.close()
             self._keeper.close()
+
+    async def _open(self) -> None:
+        """Make the tunnels, or find them; wait while the machine has no room or time for them.
+
+        Raises:
+            TunnelError: It failed otherwise.
+        """
+        for failures in count(1):
+            try:
+                await self._keeper.open()
+            except TunnelBusy as error:
+                self._defer(error, failures)
+                await asyncio.sleep(_BACKOFF.delay_s(failures))
+            else:
+                return
 
     def _said(self, node: OwnNode) -> Mapping[str, str | None] | None:
         """Return what is to be said of the own node; None before the tunnels stand."""
@@ -211,11 +228,23 @@ class Agent:
                 failures = 0
             except TunnelError as error:
                 failures += 1
-                self._keeper.forget()
-                self._metrics.retries.set(failures)
-                _log.warning("tunnels deferred", node=self._own.node, error=str(error))
-                await asyncio.sleep(_BACKOFF.delay_s(failures))
-                self._due.set()
+                self._keeper.doubt()
+                self._defer(error, failures)
+                await self._pause(_BACKOFF.delay_s(failures))
+
+    def _defer(self, error: TunnelError, failures: int) -> None:
+        self._metrics.retries.set(failures)
+        _log.warning("tunnels deferred", node=self._own.node, error=str(error))
+
+    async def _pause(self, longest_s: float) -> None:
+        """Wait before something is tried again, but not long when something else changed."""
+        if self._keeper.standing is not None:
+            self._statement.state()
+        await asyncio.sleep(_LEAST_PAUSE_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(longest_s):
+                await self._due.wait()
+        self._due.set()
 
     async def _settle(self) -> None:
         """Everything is as it should be: tell those who wait, and what is refused."""
@@ -269,7 +298,7 @@ class Agent:
             changed = await self._keeper.read_again()
         except TunnelError as error:
             _log.warning("tunnels not read", node=self._own.node, error=str(error))
-            self._keeper.forget()
+            self._keeper.doubt()
             changed = True
         if changed:
             self._due.set()

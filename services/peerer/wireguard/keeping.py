@@ -12,7 +12,6 @@ import structlog
 from heliograph.admission.declaration import Declaration
 from heliograph.wireguard.device import Device, DevicePeer
 from heliograph.wireguard.endpoints import split_endpoint
-from heliograph.wireguard.errors import TunnelError
 from heliograph.wireguard.gateway import Gateway
 from heliograph.wireguard.links import LinkInterface
 from services.peerer.wireguard.addresses import host_range
@@ -23,7 +22,6 @@ from services.peerer.wireguard.plan import plan_device, plan_interface
 from services.peerer.wireguard.settings import AgentSettings
 from services.peerer.wireguard.tunnels import Standing, Tunnels
 
-_PASSES: Final = 4
 _LOOK_S: Final = 1.0
 """How often peers are looked at; together with `health.SILENT_AFTER_S`, when a claim moves."""
 
@@ -50,6 +48,7 @@ class Keeper:
         self._awaited: frozenset[str] = frozenset()
         self._awaited_since_s = 0.0
         self._led_back: Declaration | None = None
+        self._doubted = False
 
     async def open(self) -> None:
         """Make the tunnels, or find them as they were left.
@@ -61,16 +60,16 @@ class Keeper:
             self.standing = await self._open()
 
     async def reconcile(self) -> bool:
-        """Plan and apply until nothing differs; return whether that could be told.
+        """Make everything what it should be; return whether that could be told.
 
         It cannot before the own node is known.
 
         Raises:
-            TunnelError: A change failed, or something else works on the interface all the time.
+            TunnelError: A change failed.
         """
         async with self._working:
-            if self.standing is None:
-                self.standing = await self._open()
+            if self.standing is None or self._doubted:
+                self.standing, self._doubted = await self._open(), False
             if self._identity.address is None:
                 return False
             await self._lead_back()
@@ -133,8 +132,16 @@ class Keeper:
         self._asker.ask({address for _, address in self._picture.probes()})
 
     def forget(self) -> None:
-        """Take that something failed: what stands is not known any more."""
+        """Take that the tunnels are gone."""
         self.standing = None
+
+    def doubt(self) -> None:
+        """Take that a change failed: all is read again before the next one.
+
+        Peers that stand are looked at as before: one change that always fails, such as a route
+        where somebody else has one, must not keep claims at a peer that is silent.
+        """
+        self._doubted = True
 
     def link(self) -> LinkInterface:
         """Return the interface, to hear of its changes."""
@@ -151,26 +158,22 @@ class Keeper:
         return await self._tunnels.open(self._identity.key_for)
 
     async def _converge(self, standing: Standing, address: str) -> None:
-        for _ in range(_PASSES):
-            wanted = self._picture.wanted(
-                standing.device, persistent_keepalive=self._own.persistent_keepalive
-            )
-            after = await self._apply(standing, wanted, address)
-            if after is None:
-                self._picture.endpoints_set(wanted.targets)
-                return
-            self.standing = standing = after
-        raise TunnelError(f"interface {self._own.interface} is being changed by something else")
+        """Carry one plan out. No second one is needed: it would be empty."""
+        wanted = self._picture.wanted(
+            standing.device, persistent_keepalive=self._own.persistent_keepalive
+        )
+        self.standing = await self._apply(standing, wanted, address)
+        self._picture.endpoints_set(wanted.targets)
 
-    async def _apply(self, standing: Standing, wanted: Wanted, address: str) -> Standing | None:
-        """Carry one plan out; return what stands then, None if there was nothing to do."""
+    async def _apply(self, standing: Standing, wanted: Wanted, address: str) -> Standing:
+        """Carry one plan out; return what stands then."""
         peers = plan_device(wanted.targets, standing.device, certain=wanted.certain)
         interface = plan_interface(
             wanted.interface(standing.interface, address=address, mtu=self._mtu),
             standing.interface,
         )
         if not (peers or interface):
-            return None
+            return standing
         standing = await self._tunnels.change_peers(standing, peers)
         standing = await self._tunnels.change_interface(standing, interface)
         _log.info(

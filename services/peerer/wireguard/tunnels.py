@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
+import socket
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +14,7 @@ import msgspec
 import structlog
 
 from heliograph.wireguard.device import Device, DeviceBackend, DeviceChange
-from heliograph.wireguard.errors import NoWireGuard, TunnelBusy
+from heliograph.wireguard.errors import NoWireGuard, TunnelBusy, from_errno
 from heliograph.wireguard.fold import fold_device, fold_interface
 from heliograph.wireguard.interface import Interface, InterfaceChange
 from heliograph.wireguard.kernel import KernelDevice
@@ -28,6 +31,27 @@ _OVERHEAD_BYTES: Final = 80
 
 _USUAL_UNDERLAY: Final = 1500
 _log = structlog.get_logger()
+
+
+def require_free(port: int) -> None:
+    """See to it that no other program has a UDP port.
+
+    wireguard-go opens it when its interface is set up, and where that fails tells nobody but its
+    log: the interface is up then, without a tunnel, until it is set down and up again.
+
+    Raises:
+        TunnelBusy: One has it.
+    """
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as tried:
+            if family == socket.AF_INET6:
+                tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            try:
+                tried.bind(("", port))
+            except OSError as exc:
+                if exc.errno == errno.EADDRINUSE:
+                    doing = f"opening UDP port {port}, which another program has"
+                    raise from_errno(exc.errno, doing) from exc
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,11 +77,14 @@ class Tunnels:
 
         Raises:
             NoWireGuard: Neither the kernel nor a program makes tunnels here.
+            TunnelBusy: Another program has the port, or the device.
             TunnelError: It failed otherwise.
         """
         device = await self._make()
         found = await device.read()
         private, port = key_for(found.public_key), self._settings.listen_port
+        if found.listen_port != port:
+            require_free(port)
         if (found.public_key, found.listen_port) != (private.public, port):
             await device.configure(private, port)
             found = await device.read()
