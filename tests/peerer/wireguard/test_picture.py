@@ -361,3 +361,18 @@ def test_a_next_key_takes_no_present_key_of_its_own_cluster() -> None:
 
     assert made.picture.desired()[EAST].peers["n1"].keys == (EAST1,)
     assert made.ranges(EAST2) >= {"10.1.2.0/24", "10.201.0.2/32"}
+
+
+def test_a_cluster_that_is_refused_while_a_node_changes_its_key_keeps_its_ranges() -> None:
+    """They are at the next key already, which nobody announces as a present one yet."""
+    made = world(1)
+    made.announce(EAST, n1=agents_node(1, next_public_key=STRANGER))
+    made.settle()
+    made.device.receive(STRANGER)
+    made.settle()
+    before = dict(made.device.holders)
+    assert before["10.1.1.0/24"] == STRANGER
+    made.declare(EAST, pod_cidrs=("10.1.0.0/16", "10.2.0.0/16"))
+
+    assert made.settle() == []
+    assert made.device.holders == before
