@@ -23,7 +23,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     """Who was first.
 
     Attributes:
-        keys: By public key.
+        keys: By public key, also by those that nodes are changing to.
         addresses: By private IP, as /32 or /128: one address has many spellings.
         endpoints: By the address of an endpoint, likewise.
         order: The clusters, those with the better right first.
@@ -68,6 +68,7 @@ def make_book(clusters: Iterable[tuple[ClusterId, Mapping[str, NodeAnnounced]]])
                 contested |= {cluster, first.cluster, there.cluster}
             if (endpoint := endpoint_cidr_of(node)) is not None:
                 endpoints.setdefault(endpoint, holder)
+        contested |= _add_next_keys(keys, cluster, nodes)
     for cidr in addresses.keys() & endpoints.keys():
         both = {addresses[cidr].cluster, endpoints[cidr].cluster}
         contested |= both if len(both) > 1 else set()
@@ -78,3 +79,19 @@ def make_book(clusters: Iterable[tuple[ClusterId, Mapping[str, NodeAnnounced]]])
         order=tuple(order),
         contested=frozenset(contested),
     )
+
+
+def _add_next_keys(
+    keys: dict[str, Holder], cluster: ClusterId, nodes: Mapping[str, NodeAnnounced]
+) -> set[ClusterId]:
+    """Add the keys that nodes change to; return the clusters that want one of somebody else.
+
+    They come after the present ones of their cluster: nobody loses a key by another one's plans.
+    """
+    contested: set[ClusterId] = set()
+    for name in sorted(nodes):
+        if (key := nodes[name].next_public_key) is not None:
+            holder = Holder(cluster=cluster, node=name)
+            first = keys.setdefault(key, holder)
+            contested |= {cluster, first.cluster} if first != holder else set()
+    return contested

@@ -6,6 +6,7 @@ To be used in a test that is `apart`: all of it is in the test's own network.
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -33,8 +34,7 @@ from services.peerer.wireguard.settings import AgentSettings, NodeSettings
 from tests.support.api_proxy import ApiProxy
 from tests.support.joined import Cluster, JoinedClusters, bus_server, eventually, joined
 from tests.support.peering import key_of
-from tests.support.planes import built_binary
-from tests.support.wireguard import stop
+from tests.support.wireguard import stop, wireguard_go
 
 INTERFACE = "hg-test0"
 NODE = "w1"
@@ -96,7 +96,7 @@ class Node:
             "interface": INTERFACE,
             "key_file": self._folder / "wireguard.key",
             "mtu": MTU,
-            "userspace": f"{built_binary()} wireguard-go",
+            "userspace": shlex.join(wireguard_go()),
         }
         return NodeSettings(
             peerer=PeererSettings(cluster="west", backend="wireguard"),

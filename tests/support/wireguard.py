@@ -19,16 +19,16 @@ from heliograph.wireguard.errors import NoWireGuard
 from heliograph.wireguard.kernel import KernelDevice
 from heliograph.wireguard.links import LinkInterface
 from heliograph.wireguard.userspace import SOCKETS, UserspaceDevice, start_userspace
+from tests.support.planes import built_binary
 
 PROGRAM = "HELIOGRAPH_WIREGUARD_GO"
-"""Environment variable: the command of wireguard-go, its words apart by spaces."""
+"""Environment variable: the command of another wireguard-go than the one that is built with the
+control planes, its words apart by spaces."""
 
 
 def wireguard_go() -> tuple[str, ...]:
-    """Return the command of wireguard-go; the test is skipped where there is none."""
-    command = tuple(os.environ.get(PROGRAM, "").split())
-    if not command:
-        pytest.skip(f"there is no wireguard-go: name its command in {PROGRAM}")
+    """Return the command of wireguard-go; without one the test is skipped, but never in CI."""
+    command = tuple(os.environ.get(PROGRAM, "").split()) or (str(built_binary()), "wireguard-go")
     if not Path("/dev/net/tun").exists():
         pytest.skip("this machine's kernel has no TUN")
     return command
@@ -49,33 +49,44 @@ async def old_userspace(name: str = "wg0") -> AsyncIterator[UserspaceDevice]:
     """Run wireguard-go behind a socket that refuses what it refused before May 2025."""
     folder = Path("/run/old")
     await asyncio.to_thread(folder.mkdir)
+    answering: set[asyncio.Task[None]] = set()
     async with userspace(name):
         server = await asyncio.start_unix_server(
-            _as_of_old(name), folder / f"{name}.sock", limit=1 << 26
+            _as_of_old(name, answering), folder / f"{name}.sock", limit=1 << 26
         )
         async with server:
             yield UserspaceDevice(name, folder)
+        for task in answering:
+            task.cancel()
+        await asyncio.gather(*answering, return_exceptions=True)
 
 
 def _as_of_old(
-    name: str,
-) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    name: str, answering: set[asyncio.Task[None]]
+) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
     """Return what hands requests on up to the first line with `allowed_ip=-`, as that one did."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        with (
+            contextlib.closing(writer),
+            contextlib.suppress(OSError, asyncio.IncompleteReadError),
+        ):
             text = await reader.readuntil(b"\n\n")
             taken, refused, _ = text.partition(b"allowed_ip=-")
             if refused:
                 taken += b"\n"
             into, out = await asyncio.open_unix_connection(SOCKETS / f"{name}.sock", limit=1 << 26)
-            out.write(taken)
-            answered = await into.readuntil(b"\n\n")
-            writer.write(b"errno=-22\n\n" if refused else answered)
-            out.close()
-        writer.close()
+            with contextlib.closing(out):
+                out.write(taken)
+                answered = await into.readuntil(b"\n\n")
+                writer.write(b"errno=-22\n\n" if refused else answered)
 
-    return answer
+    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(answer(reader, writer))
+        answering.add(task)
+        task.add_done_callback(answering.discard)
+
+    return begin
 
 
 @asynccontextmanager

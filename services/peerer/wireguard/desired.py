@@ -9,6 +9,7 @@ import msgspec
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.contract.names import ClusterId
 from heliograph.wireguard.notation import parse_public_key
+from services.peerer.book import Holder
 from services.peerer.judging import Here, Neighbour, own_addresses, split_peering
 from services.peerer.refusal import Refusal
 from services.peerer.shared import shared_ranges
@@ -97,7 +98,8 @@ def desire_peers(neighbour: Neighbour, here: Here) -> DesiredPeers:
     nodes = neighbour.nodes
     refused = judge_nodes(neighbour, here)
     shared, not_shared = shared_ranges(neighbour, here)
-    peers = {name: _peer(name, node, here) for name, node in nodes.items() if name not in refused}
+    holders = {n: Holder(cluster=neighbour.cluster, node=n) for n in nodes if n not in refused}
+    peers = {name: _peer(holder, nodes[name], here) for name, holder in holders.items()}
     return DesiredPeers(
         exporting=neighbour.cluster,
         peers=peers,
@@ -106,21 +108,21 @@ def desire_peers(neighbour: Neighbour, here: Here) -> DesiredPeers:
     )
 
 
-def _peer(name: str, node: NodeAnnounced, here: Here) -> DesiredPeer:
+def _peer(holder: Holder, node: NodeAnnounced, here: Here) -> DesiredPeer:
     tunnel = tunnel_cidr_of(node)
     return DesiredPeer(
-        node=name,
+        node=holder.node,
         public_key=node.public_key,
-        next_key=_next_key(node, here),
+        next_key=_next_key(holder, node, here),
         endpoint=node.endpoint,
         ranges=(*node.pod_cidrs, *((tunnel,) if tunnel else ())),
         probe=tunnel.partition("/")[0] if tunnel else None,
     )
 
 
-def _next_key(node: NodeAnnounced, here: Here) -> str | None:
+def _next_key(holder: Holder, node: NodeAnnounced, here: Here) -> str | None:
     """Return the key that a node changes to; None for one that is unusable, or somebody's."""
     key = node.next_public_key
-    if key is None or parse_public_key(key) != key or key in here.book.keys:
+    if key is None or key == node.public_key or parse_public_key(key) != key:
         return None
-    return key
+    return key if here.book.keys.get(key) == holder else None

@@ -238,7 +238,9 @@ class Picture(Neighbourhood):
                 yield key, self._target(key, node.endpoint, left, keepalive)
 
     def _nodes_by_key(self, cluster: ClusterId) -> Mapping[str, NodeAnnounced]:
-        return {node.public_key: node for node in self.nodes(cluster).values()}
+        nodes = self.nodes(cluster).values()
+        following = {node.next_public_key: node for node in nodes if node.next_public_key}
+        return following | {node.public_key: node for node in nodes}
 
 
 @remembered

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from heliograph import resolve
 from heliograph.errors import InputError
 from heliograph.run.agents import Mode
 from heliograph.wireguard.applier import Applier
@@ -21,7 +22,8 @@ from tests.support.agents import INTERFACE, NODE, Node, node
 from tests.support.apart import apart
 from tests.support.joined import eventually
 from tests.support.networks import ip, pair
-from tests.support.wireguard import SOCKETS, gone
+from tests.support.peering import key_of
+from tests.support.wireguard import SOCKETS, gone, stop
 
 pytestmark = [pytest.mark.nats, pytest.mark.real]
 
@@ -152,6 +154,70 @@ async def test_a_missing_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
             proxy.heal()
             await eventually(lambda: "heliograph.io/public-key" in world.annotations())
+
+
+@apart
+async def test_an_api_server_that_is_away_for_a_moment(tmp_path: Path) -> None:
+    """What is to be said is said as soon as it is back; peers are set meanwhile."""
+    async with node(tmp_path) as world, world.proxied() as proxy:
+        proxy.refuse(503, verbs={"patch"})
+        async with world.running():
+            await world.until_peers("east/n1", "south/n1")
+            await eventually(lambda: world.logged("node not annotated yet"))
+            assert not world.logged("node cannot be annotated")
+
+            proxy.heal()
+            await eventually(lambda: "heliograph.io/public-key" in world.annotations())
+
+
+@apart
+async def test_a_program_of_the_tunnel_that_ended(tmp_path: Path) -> None:
+    """It is started again, and everything is as it was."""
+    async with node(tmp_path) as world, world.running():
+        await world.until_peers("east/n1", "south/n1")
+        routes, key = await world.routes(), (await world.device()).public_key
+        await stop(INTERFACE)
+
+        async def stands() -> bool:
+            return await world.routes() == routes and (await world.device()).public_key == key
+
+        await world.until(stands)
+        await world.until_peers("east/n1", "south/n1")
+
+
+NAMES = {
+    "it resolves": (("203.0.113.50",), "203.0.113.50:51820"),
+    "it does not": ((), None),
+    "at this machine": (("127.0.0.1",), None),
+    "in our tunnels": (("10.43.1.9",), None),
+}
+
+
+@pytest.mark.parametrize(("addresses", "endpoint"), NAMES.values(), ids=NAMES)
+@apart
+async def test_an_endpoint_that_is_a_name(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    addresses: tuple[str, ...],
+    endpoint: str | None,
+) -> None:
+    """The peer is reached where the name leads, unless that is no use; nobody waits for it."""
+    asked: list[str] = []
+
+    async def look_up(host: str) -> tuple[str, ...]:
+        asked.append(host)
+        return addresses
+
+    monkeypatch.setattr(resolve, "system_look_up", look_up)
+    async with node(tmp_path) as world:
+        world.add_node("east", "n2", 2, endpoint="n2.east.example:51820")
+        async with world.running():
+            await world.until_peers("east/n1", "east/n2", "south/n1")
+            await eventually(lambda: asked == ["n2.east.example"])
+            world.add_node("east", "n3", 3)  # what comes of the answer comes before
+            await world.until_peers("east/n1", "east/n2", "east/n3", "south/n1")
+
+            assert (await world.device()).peers[key_of("east/n2")].endpoint == endpoint
 
 
 @apart

@@ -166,6 +166,16 @@ def test_our_own_nodes_are_reached_without_a_tunnel() -> None:
     assert "here's own node lan" in tunnel.refusals[0].message
 
 
+def test_a_tunnel_address_that_is_not_admitted() -> None:
+    """It is declared, but outside of what this cluster routes at all."""
+    found = desired(
+        {"n1": agents_node(1, tunnel_ip="11.201.0.1/16")}, tunnel_cidrs=("11.201.0.0/16",)
+    )
+
+    assert refused(found) == {"n1": "RangeNotAdmitted"}
+    assert "admitted_ranges of here's peerer" in found.refusals[0].message
+
+
 def test_who_was_admitted_first_has_the_key() -> None:
     """South was: east's node is refused; in the other order it is the other way round."""
     east = neighbour({"n1": agents_node(1, public_key=key(1, SOUTH))})

@@ -324,3 +324,55 @@ def test_whatever_happens_it_settles_and_every_claim_has_one_holder(
             desired = made.picture.desired().get(cluster)
             if desired and desired.peers:
                 assert holder(made, cidr) in {peer.public_key for peer in desired.peers.values()}
+
+
+def test_a_next_key_that_two_clusters_announce_is_that_of_the_first() -> None:
+    """Whoever copies it from the bus gets nothing of the node that changes to it."""
+    made = world(1)
+    made.announce(EAST, n1=agents_node(1, next_public_key=STRANGER))
+    made.announce(SOUTH, n1=agents_node(1, SOUTH, next_public_key=STRANGER))
+    made.settle()
+    made.device.receive(STRANGER)
+    made.settle()
+
+    assert made.ranges(STRANGER) == {"10.1.1.0/24", "10.201.0.1/32", EAST_SERVICES}
+    assert made.ranges(SOUTH1) == {"10.2.1.0/24", "10.202.0.1/32", SOUTH_SERVICES}
+    assert made.settle() == []
+
+
+def test_a_next_key_is_no_other_nodes_present_one() -> None:
+    """A later cluster with it is refused, so the node's change of its key goes on."""
+    made = world(1)
+    made.announce(EAST, n1=agents_node(1, next_public_key=STRANGER))
+    made.announce(SOUTH, n7=agents_node(7, SOUTH, public_key=STRANGER))
+    made.settle()
+
+    assert [(one.name, one.reason) for one in made.picture.refusals()[SOUTH]] == [
+        ("n7", "DuplicateKey")
+    ]
+    assert made.picture.desired()[EAST].peers["n1"].keys == (EAST1, STRANGER)
+
+
+def test_a_next_key_takes_no_present_key_of_its_own_cluster() -> None:
+    """A node that says it will have another one's key is wrong; the other one keeps it."""
+    made = world(2)
+    made.announce(EAST, n1=agents_node(1, next_public_key=EAST2))
+    made.settle()
+
+    assert made.picture.desired()[EAST].peers["n1"].keys == (EAST1,)
+    assert made.ranges(EAST2) >= {"10.1.2.0/24", "10.201.0.2/32"}
+
+
+def test_a_cluster_that_is_refused_while_a_node_changes_its_key_keeps_its_ranges() -> None:
+    """They are at the next key already, which nobody announces as a present one yet."""
+    made = world(1)
+    made.announce(EAST, n1=agents_node(1, next_public_key=STRANGER))
+    made.settle()
+    made.device.receive(STRANGER)
+    made.settle()
+    before = dict(made.device.holders)
+    assert before["10.1.1.0/24"] == STRANGER
+    made.declare(EAST, pod_cidrs=("10.1.0.0/16", "10.2.0.0/16"))
+
+    assert made.settle() == []
+    assert made.device.holders == before
