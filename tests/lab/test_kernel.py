@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,38 @@ from heliograph.lab.kernel import __main__ as command_line
 from heliograph.lab.kernel import boot, requirements
 from heliograph.lab.kernel.errors import KernelUnavailable
 from heliograph.lab.kernel.guest import MODULES, NO_WIREGUARD, script, vng
+
+_WITH_FAKE = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from heliograph.lab.kernel import __main__ as command_line, boot
+
+async def nothing(*_):
+    return Path("vmlinuz")
+
+async def no():
+    return False
+
+def end_once_it_runs():
+    while not Path({pid!r}).exists():
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+boot.machine_has_wireguard, boot.ensure_packages, boot.ensure_kernel = no, nothing, nothing
+boot.virtme, boot.vng = (lambda: Path("vng")), (lambda *_: [{fake!r}])
+sys.argv = ["kernel", "true"]
+threading.Thread(target=end_once_it_runs).start()
+sys.exit(command_line.main())
+"""
+"""A run whose guest is a shell script, ended from outside as soon as that runs."""
+
+
+def runs(pid: int) -> bool:
+    """Whether the process runs; one that has ended and waits for its parent does not."""
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
 
 
 def test_the_script_is_one_that_a_shell_reads() -> None:
@@ -69,3 +104,21 @@ def test_without_a_kernel_nothing_counts_as_failed(
 
     assert command_line.main() == command_line.UNAVAILABLE
     assert "there is no QEMU. Install it." in capsys.readouterr().out
+
+
+def test_whoever_ends_it_ends_the_guest(tmp_path: Path) -> None:
+    """A SIGTERM reaches what was started: neither a process nor a folder stays behind."""
+    pid = tmp_path / "pid"
+    fake = tmp_path / "fake"
+    fake.write_text(f"#!/bin/sh\nsleep 60 & echo $! >{pid}.new; mv {pid}.new {pid}; wait\n")
+    fake.chmod(0o700)
+    ended = subprocess.run(
+        [sys.executable, "-c", _WITH_FAKE.format(fake=str(fake), pid=str(pid))],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        check=False,
+        timeout=60,
+    )
+
+    assert ended.returncode == 128 + signal.SIGTERM
+    assert not runs(int(pid.read_text()))
+    assert not list(tmp_path.glob("heliograph-kernel-*"))

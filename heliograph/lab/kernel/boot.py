@@ -65,7 +65,11 @@ async def _run_in_guest(command: Sequence[str], progress: Progress) -> int:
 
 async def _boot(command: Sequence[str], folder: Path, progress: Progress) -> list[str]:
     """Run until the guest has powered off; return the last of what its kernel said."""
-    environment = {**os.environ, "PATH": search_path()}
+    environment = {
+        **os.environ,
+        "PATH": search_path(),
+        "TMPDIR": str(folder),
+    }  # virtme leaves files
     with (folder / "console").open("w+", encoding="utf-8", errors="replace") as console:
         async with spawned(command, environment=environment, stderr=console.fileno()) as process:
             if process.stdout is not None:
