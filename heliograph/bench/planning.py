@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -53,7 +54,7 @@ def picture_of(clusters: int, nodes: int) -> Picture:
     """Return the picture of west with so many nodes in each cluster, and all their Peers."""
     picture = Picture(_WEST, PeererSettings(cluster=_WEST))
     for number in range(clusters):
-        picture.tables[cluster_name(number)] = _table(number, nodes)
+        picture.tables[cluster_name(number)] = table_of(number, announced_nodes(number, nodes))
     declared = [found for c in picture.tables if (found := picture.declaration(c)) is not None]
     picture.decision = decide(None, declared, {}, _LONG_AGO)
     picture.changed()
@@ -67,7 +68,7 @@ def planned_s(picture: Picture, cluster: int, node: int, endpoint: str) -> float
     name = cluster_name(cluster)
     changed = announced_node(cluster, node, endpoint=endpoint)
     begun_s = time.process_time()
-    _fold(picture.tables[name], Kind.NODE, node_name(node), changed)
+    fold(picture.tables[name], Kind.NODE, node_name(node), changed)
     picture.contested()
     picture.changed()
     picture.contested()
@@ -77,21 +78,21 @@ def planned_s(picture: Picture, cluster: int, node: int, endpoint: str) -> float
     return taken_s
 
 
-def _table(cluster: int, nodes: int) -> NodeTable:
+def table_of(cluster: int, nodes: Iterable[tuple[str, NodeAnnounced]]) -> NodeTable:
     """Return the nodes of a cluster that has said them all."""
     table, live = NodeTable(cluster_name(cluster)), LiveSet[str]()
     table.begin_replay()
-    for name, node in announced_nodes(cluster, nodes):
-        subject, payload = _fold(table, Kind.NODE, name, node)
+    for name, node in nodes:
+        subject, payload = fold(table, Kind.NODE, name, node)
         live.put(subject, fingerprint(subject, payload))
     table.end_replay()
     said = announced_cluster(cluster)
     said = msgspec.structs.replace(said, digests={str(Kind.NODE): live.digest()})
-    _fold(table, Kind.CLUSTER, table.cluster, said)
+    fold(table, Kind.CLUSTER, table.cluster, said)
     return table
 
 
-def _fold(
+def fold(
     table: NodeTable, kind: Kind, name: str, message: ClusterAnnounced | NodeAnnounced
 ) -> tuple[str, bytes]:
     """Let a table take a message; return its subject and payload."""

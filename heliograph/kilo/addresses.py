@@ -6,6 +6,7 @@ import ipaddress
 import re
 from typing import Final
 
+from heliograph.memo import remembered
 from heliograph.ranges import canonical
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -18,6 +19,7 @@ _BEHIND_NAT: Final = (*_RFC_1918, *map(ipaddress.ip_network, ("100.64.0.0/10", "
 _WITH_PREFIX: Final = re.compile(r"[^/%]+/[0-9]{1,3}")
 
 
+@remembered
 def parse_address(text: str) -> IPAddress | None:
     """Return the address, an IPv4 one where it is mapped into IPv6; None if the text is none."""
     if "%" in text:  # a zone means nothing elsewhere
@@ -29,6 +31,7 @@ def parse_address(text: str) -> IPAddress | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
+@remembered
 def parse_cidr(text: str) -> str | None:
     """Return the range with its host bits cleared; None without a mask in digits."""
     return canonical(text) if _WITH_PREFIX.fullmatch(text) else None

@@ -77,7 +77,7 @@ def store(path: Path, key: PrivateKey) -> None:
     Raises:
         InputError: It cannot be written.
     """
-    target = Path(os.path.realpath(path))
+    target = _target(path)
     fresh = _fresh(target)
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -96,12 +96,15 @@ def store(path: Path, key: PrivateKey) -> None:
 def replace(path: Path, by: Path) -> None:
     """Let one file take the place of another, which is gone then, also after a power failure.
 
+    Where that is a link, of the file that it leads to: it holds the key.
+
     Raises:
         InputError: It cannot; both are as they were.
     """
+    target = _target(path)
     try:
-        by.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        by.replace(target)
+        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)
         finally:
@@ -113,11 +116,14 @@ def replace(path: Path, by: Path) -> None:
 def discard(path: Path) -> None:
     """Delete a key, and what an interrupted `store` left of it; there may be none.
 
+    Where the file is a link, both go: it, and what it leads to.
+
     Raises:
         InputError: It cannot be deleted.
     """
+    target = _target(path)
     try:
-        for one in (path, _fresh(path)):
+        for one in (target, _fresh(target), path):
             one.unlink(missing_ok=True)
     except OSError as error:
         raise _unusable(path, error) from error
@@ -125,7 +131,13 @@ def discard(path: Path) -> None:
 
 def next_to(path: Path) -> Path:
     """Return where the key is kept that takes the place of a file's key."""
-    return path.with_name(f"{path.name}.next")
+    target = _target(path)
+    return target.with_name(f"{target.name}.next")
+
+
+def _target(path: Path) -> Path:
+    """Return where a link leads, or would."""
+    return Path(os.path.realpath(path))
 
 
 def _fresh(path: Path) -> Path:

@@ -9,12 +9,14 @@ import re
 from typing import Final
 
 from heliograph.contract.names import is_dns_subdomain
+from heliograph.memo import remembered
 
 _KEY_BYTES: Final = 32
 _MAX_UINT16: Final = 65535
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 
 
+@remembered
 def parse_public_key(text: str) -> str | None:
     """Return the key, in its one canonical form, if it is base64 of 32 bytes, not all zero.
 
@@ -27,6 +29,7 @@ def parse_public_key(text: str) -> str | None:
     return base64.b64encode(key).decode() if len(key) == _KEY_BYTES and any(key) else None
 
 
+@remembered
 def parse_endpoint(text: str) -> str | None:
     """Return "host:port" if its host is an IP address (IPv6 in brackets) or a DNS name."""
     host, colon, port = text.rpartition(":")
@@ -39,10 +42,16 @@ def parse_endpoint(text: str) -> str | None:
 
 def endpoint_name(endpoint: str | None) -> str | None:
     """Return the DNS name in an endpoint; None if it has an address, or there is no endpoint."""
-    host = (endpoint or "").rpartition(":")[0]
+    return _name_in(endpoint) if endpoint else None
+
+
+@remembered
+def _name_in(endpoint: str) -> str | None:
+    host = endpoint.rpartition(":")[0]
     return None if not host or host.startswith("[") or is_ip(host, 4) else host
 
 
+@remembered
 def parse_interface(text: str) -> str | None:
     """Return "address/mask" in canonical form; None without a mask, or with a zone."""
     if "/" not in text or "%" in text:  # a zone means nothing elsewhere

@@ -121,6 +121,26 @@ def test_a_folder_that_takes_no_file_is_told(tmp_path: Path) -> None:
     assert (own.key, own.following) == (present, None)
 
 
+def test_where_the_file_is_a_link_nothing_stays_behind_it(tmp_path: Path) -> None:
+    """The key goes where the link leads, and so does the next one; both go from there."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "wireguard.key").symlink_to(elsewhere / "key")
+    own = identity(tmp_path)
+    old = own.key.public
+    own.make_next()
+    assert files(elsewhere) == {"key": 0o600, "key.next": 0o600}
+    own.commit()
+
+    assert files(elsewhere) == {"key": 0o600}
+    assert (tmp_path / "wireguard.key").is_symlink()
+    kept = keyfile.load(elsewhere / "key")
+    assert kept is not None
+    assert kept.public == own.key.public != old
+    keyfile.discard(tmp_path / "wireguard.key")
+    assert (files(elsewhere), sorted(files(tmp_path))) == ({}, ["elsewhere"])
+
+
 def test_no_key_is_shown(tmp_path: Path) -> None:
     """Whatever prints an identity, or what it holds, prints no secret."""
     own = identity(tmp_path)

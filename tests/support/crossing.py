@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
@@ -27,11 +27,14 @@ BOUND_S = 15.0
 
 
 @contextmanager
-def joined(spec: LaboratorySpec, folder: Path) -> Iterator[Mesh]:
-    """Run a laboratory with all programs, where the machine can have one."""
+def joined(spec: LaboratorySpec, folder: Path, *, roaming: Container[str] = ()) -> Iterator[Mesh]:
+    """Run a laboratory with all programs; the `roaming` nodes announce no endpoint."""
     require_network()
     built_binary()
-    with running_laboratory(spec, folder) as laboratory, running_mesh(laboratory) as running:
+    with (
+        running_laboratory(spec, folder) as laboratory,
+        running_mesh(laboratory, roaming) as running,
+    ):
         yield running
 
 

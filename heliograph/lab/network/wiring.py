@@ -26,6 +26,8 @@ FORWARDING: Final = {"ipv4/ip_forward": "1"}
 QUIET: Final = {"ipv6/conf/default/disable_ipv6": "1"}
 """No IPv6 but on loopback: there is none in this network, and its searching only delays links."""
 
+_ALL: Final = 100_000
+
 BRIDGING: Final = {"bridge/bridge-nf-call-iptables": "0"}
 """What is bridged is no matter of the gateway's rules (br_netfilter, where it is loaded)."""
 
@@ -130,8 +132,10 @@ def weather(loss_percent: float, blocked: Iterable[IPv4Address]) -> str:
     A table that is there is emptied and filled in one transaction. Source: nft(8).
     """
     rules = [f"ip saddr {host} drop\n    ip daddr {host} drop" for host in sorted(blocked)]
-    if loss_percent:
-        rules.append(f"numgen random mod 100000 < {round(loss_percent * 1000)} drop")
+    share = round(loss_percent * 1000)
+    if share:
+        some = f"numgen random mod 100000 < {share} " if share < _ALL else ""  # nft compares below
+        rules.append(f"{some}drop")
     chain = "\n    ".join(("type filter hook forward priority filter", *rules))
     return f"""\
 table ip weather

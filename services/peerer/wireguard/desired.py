@@ -10,7 +10,7 @@ from heliograph.contract.messages import NodeAnnounced
 from heliograph.contract.names import ClusterId
 from heliograph.wireguard.notation import parse_public_key
 from services.peerer.book import Holder
-from services.peerer.judging import Here, Neighbour, split_peering
+from services.peerer.judging import Here, Neighbour, own_addresses, split_peering
 from services.peerer.refusal import Refusal
 from services.peerer.shared import shared_ranges
 from services.peerer.wireguard.nodes import judge_nodes, tunnel_cidr_of
@@ -55,6 +55,41 @@ class DesiredPeers(msgspec.Struct, frozen=True, kw_only=True):
     peers: Mapping[str, DesiredPeer] = {}
     shared: tuple[str, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+
+
+class Desiring:
+    """Computes what should be, anew only for clusters of which something else is known now.
+
+    One node changes often, and all of them are many.
+    """
+
+    def __init__(self) -> None:
+        self._here: Here | None = None
+        self._known: dict[ClusterId, tuple[Neighbour, DesiredPeers]] = {}
+
+    def of(
+        self, neighbours: Mapping[ClusterId, Neighbour], here: Here
+    ) -> Mapping[ClusterId, DesiredPeers]:
+        """Return what should be of each of these clusters."""
+        before = self._known if self._here and _judge_alike(self._here, here) else {}
+        self._here, self._known = here, {}
+        for cluster, neighbour in neighbours.items():
+            known = before.get(cluster)
+            if known is None or known[0] != neighbour:
+                known = _standing_still(neighbour), desire_peers(neighbour, here)
+            self._known[cluster] = known
+        return {cluster: desired for cluster, (_, desired) in self._known.items()}
+
+
+def _judge_alike(one: Here, other: Here) -> bool:
+    """Tell whether nodes are judged by both in the same way."""
+    same = one.policy is other.policy and one.taken == other.taken
+    return same and one.book.keys == other.book.keys and own_addresses(one) == own_addresses(other)
+
+
+def _standing_still(neighbour: Neighbour) -> Neighbour:
+    """Return a cluster as it is now; its table goes on."""
+    return msgspec.structs.replace(neighbour, nodes=dict(neighbour.nodes))
 
 
 def desire_peers(neighbour: Neighbour, here: Here) -> DesiredPeers:

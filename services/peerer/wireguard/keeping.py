@@ -12,7 +12,6 @@ import structlog
 from heliograph.admission.declaration import Declaration
 from heliograph.wireguard.device import Device, DevicePeer
 from heliograph.wireguard.endpoints import split_endpoint
-from heliograph.wireguard.errors import TunnelError
 from heliograph.wireguard.gateway import Gateway
 from heliograph.wireguard.links import LinkInterface
 from services.peerer.wireguard.addresses import host_range
@@ -23,7 +22,6 @@ from services.peerer.wireguard.plan import plan_device, plan_interface
 from services.peerer.wireguard.settings import AgentSettings
 from services.peerer.wireguard.tunnels import Standing, Tunnels
 
-_PASSES: Final = 4
 _LOOK_S: Final = 1.0
 """How often peers are looked at; together with `health.SILENT_AFTER_S`, when a claim moves."""
 
@@ -62,12 +60,12 @@ class Keeper:
             self.standing = await self._open()
 
     async def reconcile(self) -> bool:
-        """Plan and apply until nothing differs; return whether that could be told.
+        """Make everything what it should be; return whether that could be told.
 
         It cannot before the own node is known.
 
         Raises:
-            TunnelError: A change failed, or something else works on the interface all the time.
+            TunnelError: A change failed.
         """
         async with self._working:
             if self.standing is None or self._doubted:
@@ -160,26 +158,22 @@ class Keeper:
         return await self._tunnels.open(self._identity.key_for)
 
     async def _converge(self, standing: Standing, address: str) -> None:
-        for _ in range(_PASSES):
-            wanted = self._picture.wanted(
-                standing.device, persistent_keepalive=self._own.persistent_keepalive
-            )
-            after = await self._apply(standing, wanted, address)
-            if after is None:
-                self._picture.endpoints_set(wanted.targets)
-                return
-            self.standing = standing = after
-        raise TunnelError(f"interface {self._own.interface} is being changed by something else")
+        """Carry one plan out. No second one is needed: it would be empty."""
+        wanted = self._picture.wanted(
+            standing.device, persistent_keepalive=self._own.persistent_keepalive
+        )
+        self.standing = await self._apply(standing, wanted, address)
+        self._picture.endpoints_set(wanted.targets)
 
-    async def _apply(self, standing: Standing, wanted: Wanted, address: str) -> Standing | None:
-        """Carry one plan out; return what stands then, None if there was nothing to do."""
+    async def _apply(self, standing: Standing, wanted: Wanted, address: str) -> Standing:
+        """Carry one plan out; return what stands then."""
         peers = plan_device(wanted.targets, standing.device, certain=wanted.certain)
         interface = plan_interface(
             wanted.interface(standing.interface, address=address, mtu=self._mtu),
             standing.interface,
         )
         if not (peers or interface):
-            return None
+            return standing
         standing = await self._tunnels.change_peers(standing, peers)
         standing = await self._tunnels.change_interface(standing, interface)
         _log.info(

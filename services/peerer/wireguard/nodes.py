@@ -11,6 +11,7 @@ from heliograph.admission.policy import is_special
 from heliograph.admission.spans import contains, span_of_text, spans_of, touches
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.kilo.addresses import host_cidr, parse_address, parse_cidr
+from heliograph.memo import remembered
 from heliograph.wireguard.notation import (
     endpoint_name,
     parse_endpoint,
@@ -33,7 +34,12 @@ def judge_nodes(neighbour: Neighbour, here: Here) -> dict[str, Refusal]:
 
 def tunnel_cidr_of(node: NodeAnnounced) -> str | None:
     """Return a node's tunnel address as /32 or /128; None if it has none that can be read."""
-    address = parse_address((node.tunnel_ip or "").partition("/")[0])
+    return _host_range(node.tunnel_ip) if node.tunnel_ip else None
+
+
+@remembered
+def _host_range(interface: str) -> str | None:
+    address = parse_address(interface.partition("/")[0])
     return host_cidr(address) if address else None
 
 

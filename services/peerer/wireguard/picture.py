@@ -12,6 +12,7 @@ from heliograph.admission.policy import is_special
 from heliograph.admission.spans import span_of_text, touches
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.contract.names import ClusterId
+from heliograph.memo import remembered
 from heliograph.wireguard.device import Device
 from heliograph.wireguard.endpoints import join_endpoint
 from heliograph.wireguard.interface import Interface
@@ -20,7 +21,7 @@ from services.peerer.claims import Candidate, resolve_claims
 from services.peerer.neighbourhood import Neighbourhood
 from services.peerer.refusal import Refusal, not_recorded
 from services.peerer.settings import PeererSettings
-from services.peerer.wireguard.desired import DesiredPeer, DesiredPeers, desire_peers
+from services.peerer.wireguard.desired import DesiredPeer, DesiredPeers, Desiring
 from services.peerer.wireguard.health import Health, State
 from services.peerer.wireguard.nodes import is_routed
 from services.peerer.wireguard.plan import Target, routes_of
@@ -80,7 +81,8 @@ class Picture(Neighbourhood):
         self._importer = f"{importing}/{node}"
         self._namespace = settings.namespace
         self._endpoints: dict[str, str] = {}
-        self._desired: dict[ClusterId, DesiredPeers] | None = None
+        self._desired: Mapping[ClusterId, DesiredPeers] | None = None
+        self._desiring = Desiring()
 
     @override
     def changed(self) -> None:
@@ -92,9 +94,8 @@ class Picture(Neighbourhood):
         """Return what should be of each cluster of which that can be told."""
         if self._desired is None:
             neighbours = {c: self.neighbour(c) for c in self.exporting() if not self.is_gone(c)}
-            self._desired = {
-                c: desire_peers(one, self.here()) for c, one in neighbours.items() if one
-            }
+            known = {c: one for c, one in neighbours.items() if one}
+            self._desired = self._desiring.of(known, self.here())
         return self._desired
 
     def refusals(self) -> Mapping[ClusterId, tuple[Refusal, ...]]:
@@ -163,12 +164,14 @@ class Picture(Neighbourhood):
         self, desired: DesiredPeers, device: Device, keepalive: int
     ) -> Iterator[tuple[str, Target]]:
         claims = resolve_claims(desired.shared, self._candidates(desired, device), self._importer)
+        claimed: dict[str, list[str]] = {}
+        for cidr, holder in claims.items():
+            claimed.setdefault(holder, []).append(cidr)
         for name, peer in desired.peers.items():
-            claimed = (cidr for cidr, holder in claims.items() if holder == name)
             active = self._active_key(peer, device)
             for key in peer.keys:
-                ranges = frozenset((*peer.ranges, *claimed)) if key == active else frozenset[str]()
-                yield key, self._target(key, peer.endpoint, ranges, keepalive)
+                held = (*peer.ranges, *claimed.get(name, ())) if key == active else ()
+                yield key, self._target(key, peer.endpoint, frozenset(held), keepalive)
 
     def _candidates(self, desired: DesiredPeers, device: Device) -> Iterator[Candidate]:
         for name, peer in desired.peers.items():
@@ -184,11 +187,10 @@ class Picture(Neighbourhood):
 
         So they move as soon as the node uses its next key, and back if it goes back.
         """
-        present, following = (
-            device.peers.get(key or "") for key in (peer.public_key, peer.next_key)
-        )
+        following = device.peers.get(peer.next_key) if peer.next_key else None
         if peer.next_key is None or following is None or not following.last_handshake_s:
             return peer.public_key
+        present = device.peers.get(peer.public_key)
         if present is not None and present.last_handshake_s > following.last_handshake_s:
             return peer.public_key
         return peer.next_key
@@ -211,13 +213,16 @@ class Picture(Neighbourhood):
 
         Those of a cluster that is refused were judged by nobody.
         """
-        if announced is None or parse_endpoint(announced) is None:
+        if announced is None:
             return None
-        host, _, port = announced.rpartition(":")
-        address = self.resolved.get(host) if endpoint_name(announced) else host.strip("[]")
-        if address is None or is_special(address) or is_routed(address, self.here()):
-            return None
-        return join_endpoint(str(ipaddress.ip_address(address)), int(port))
+        name = endpoint_name(announced)
+        spelt = _spelt(announced if name is None else self._resolved(announced, name))
+        return None if spelt is None or is_routed(spelt[0], self.here()) else spelt[1]
+
+    def _resolved(self, announced: str, name: str) -> str:
+        """Return an endpoint with the address of its name; what is none stays none."""
+        address = self.resolved.get(name, "") if parse_endpoint(announced) else ""
+        return join_endpoint(address, int(announced.rpartition(":")[2])) if address else ""
 
     def _kept(
         self, cluster: ClusterId, device: Device, keepalive: int
@@ -238,12 +243,24 @@ class Picture(Neighbourhood):
         return following | {node.public_key: node for node in nodes}
 
 
+@remembered
+def _spelt(endpoint: str) -> tuple[str, str] | None:
+    """Return address and endpoint as a device says them; None if no machine is there."""
+    if parse_endpoint(endpoint) is None:
+        return None
+    host, _, port = endpoint.rpartition(":")
+    address = str(ipaddress.ip_address(host.strip("[]")))
+    return None if is_special(address) else (address, join_endpoint(address, int(port)))
+
+
 def _each_once(targets: Mapping[str, Target]) -> Mapping[str, Target]:
     """Return the targets with each range at the last one that has it: those of admitted clusters.
 
     The kernel gives a range to whoever is given it last; plans would never end.
     """
     owners = {cidr: key for key, target in targets.items() for cidr in target.ranges}
+    if len(owners) == sum(len(target.ranges) for target in targets.values()):
+        return targets
     return {
         key: msgspec.structs.replace(
             target, ranges=frozenset(cidr for cidr in target.ranges if owners[cidr] == key)

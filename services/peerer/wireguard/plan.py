@@ -5,7 +5,8 @@ Add before delete; ranges move from peer to peer in one step, so no packet finds
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -98,22 +99,34 @@ def _other(wanted: int, standing: int) -> int | None:
 
 def plan_interface(wanted: Interface, standing: Interface) -> tuple[InterfaceChange, ...]:
     """Return the changes that make the interface what it should be; nothing sets it down."""
-    renewed = {route.destination for route in wanted.routes}
     changes: list[InterfaceChange] = []
     if wanted.mtu != standing.mtu:
         changes.append(SetMtu(wanted.mtu))
     changes += [AddAddress(one) for one in _in_order(wanted.addresses - standing.addresses)]
     if not standing.up:
         changes.append(SetUp())
-    changes += [AddRoute(one) for one in _routes(wanted.routes - standing.routes)]
-    gone = (one for one in standing.routes - wanted.routes if one.destination not in renewed)
-    changes += [RemoveRoute(one) for one in _routes(gone)]
+    if wanted.routes != standing.routes:
+        changes += _route_changes(wanted.routes, standing.routes)
     changes += [RemoveAddress(one) for one in _in_order(standing.addresses - wanted.addresses)]
     return tuple(changes)
 
 
+def _route_changes(
+    wanted: frozenset[Route], standing: frozenset[Route]
+) -> Iterator[InterfaceChange]:
+    renewed = {route.destination for route in wanted}
+    yield from (AddRoute(one) for one in _routes(wanted - standing))
+    gone = (one for one in standing - wanted if one.destination not in renewed)
+    yield from (RemoveRoute(one) for one in _routes(gone))
+
+
 def routes_of(ranges: Iterable[str], addresses: Iterable[str]) -> frozenset[Route]:
     """Return a route for each range, with our own address of its family as source."""
+    return _routes_of(frozenset(ranges), frozenset(addresses))
+
+
+@functools.lru_cache(maxsize=4)
+def _routes_of(ranges: frozenset[str], addresses: frozenset[str]) -> frozenset[Route]:
     own = {":" in one: one.partition("/")[0] for one in addresses}
     return frozenset(Route(destination=cidr, source=own.get(":" in cidr)) for cidr in ranges)
 
