@@ -7,17 +7,18 @@ import errno
 import math
 import socket
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from heliograph import resolve
 from heliograph.errors import InputError
+from heliograph.resolve import Resolver
 from heliograph.run.agents import Mode
 from heliograph.wireguard.applier import Applier
 from heliograph.wireguard.device import DeviceChange
 from heliograph.wireguard.gateway import Gateway
-from services.peerer.wireguard import announcing
+from services.peerer.wireguard import agent, announcing
 from tests.support.agents import INTERFACE, NODE, Node, node
 from tests.support.apart import apart
 from tests.support.joined import eventually
@@ -208,7 +209,7 @@ async def test_an_endpoint_that_is_a_name(
         asked.append(host)
         return addresses
 
-    monkeypatch.setattr(resolve, "system_look_up", look_up)
+    monkeypatch.setattr(agent, "Resolver", partial(Resolver, look_up=look_up))
     async with node(tmp_path) as world:
         world.add_node("east", "n2", 2, endpoint="n2.east.example:51820")
         async with world.running():
