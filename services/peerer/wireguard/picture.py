@@ -43,6 +43,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         ranges = {cidr for target in self.targets.values() for cidr in target.ranges}
         if not self.certain:
             ranges |= {route.destination for route in standing.routes}
+        if not standing.ipv6:
+            ranges = {cidr for cidr in ranges if ":" not in cidr}
         own = frozenset({address})
         return Interface(mtu=mtu, up=True, addresses=own, routes=routes_of(ranges, own))
 

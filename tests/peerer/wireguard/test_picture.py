@@ -191,6 +191,21 @@ def test_while_a_cluster_of_the_record_is_not_heard_nothing_is_taken_away() -> N
     assert {route.destination for route in interface.routes} == set(before)
 
 
+def test_where_there_is_no_ipv6_its_ranges_have_no_routes() -> None:
+    """The kernel would refuse them each time; peers have the ranges all the same."""
+    made = world(1)
+    made.declare(EAST, pod_cidrs=("10.1.0.0/16", "fd01::/48"))
+    made.announce(EAST, n1=agents_node(1, pod_cidrs=("10.1.1.0/24", "fd01:0:0:1::/64")))
+    made.settle()
+    assert "fd01:0:0:1::/64" in made.ranges(EAST1)
+    for ipv6 in (True, False):
+        standing = Interface(mtu=1420, up=True, ipv6=ipv6)
+        interface = made.wanted().interface(standing, address="10.200.0.1/32", mtu=1420)
+        found = {route.destination for route in interface.routes}
+        assert "10.1.1.0/24" in found
+        assert ("fd01:0:0:1::/64" in found) == ipv6
+
+
 def test_an_orphan_goes_once_everything_is_known() -> None:
     """A peer that a predecessor left, and that nobody announces, stays until then."""
     made = world()
