@@ -33,7 +33,7 @@ def test_a_life(tmp_path: Path) -> None:
     assert (runner.pid, runner.running, runner.log_tail) == (None, False, "")
     for _ in range(2):
         with runner:
-            runner.wait_ready(lambda: bool(runner.log_tail))
+            runner.wait_ready(lambda: runner.log_tail.endswith("\n"))
             assert runner.log_tail == f"up {tmp_path}\n"
             with pytest.raises(ProcessFailed, match="tester runs already"):
                 runner.start()

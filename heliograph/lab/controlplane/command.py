@@ -73,20 +73,22 @@ async def spawned(
     stderr: int = asyncio.subprocess.STDOUT,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Start a command with its stdout in a pipe; kill it and its children on the way out."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        env=environment,
-        cwd=cwd,
-        stdin=stdin,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=stderr,
-        limit=_LINE_LIMIT_BYTES,
-        start_new_session=True,  # its children can be killed with it
+    starting = asyncio.create_task(
+        asyncio.create_subprocess_exec(
+            *command,
+            env=environment,
+            cwd=cwd,
+            stdin=stdin,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=stderr,
+            limit=_LINE_LIMIT_BYTES,
+            start_new_session=True,  # its children can be killed with it
+        )
     )
     try:
-        yield process
+        yield await asyncio.shield(starting)  # cancelled, it would leave children behind
     finally:
-        await _end(process)
+        await _end(await starting)
 
 
 async def _lines(process: asyncio.subprocess.Process) -> AsyncIterator[str]:
