@@ -73,6 +73,10 @@ def fold_interface(interface: Interface, changes: Iterable[InterfaceChange]) -> 
                 routes[change.route.destination] = change.route
             case RemoveRoute():
                 routes.pop(change.route.destination, None)
-    return Interface(
-        mtu=mtu, up=up, addresses=frozenset(addresses), routes=frozenset(routes.values())
+    return msgspec.structs.replace(
+        interface,
+        mtu=mtu,
+        up=up,
+        addresses=frozenset(addresses),
+        routes=frozenset(routes.values()),
     )

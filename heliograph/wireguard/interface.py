@@ -31,12 +31,14 @@ class Interface(msgspec.Struct, frozen=True, kw_only=True):
         up: Whether it is set up.
         addresses: With their masks, such as "100.64.7.9/32"; link-local ones are left out.
         routes: Those through it that carry our protocol number.
+        ipv6: Whether IPv6 goes through it at all; the kernel takes no routes of it otherwise.
     """
 
     mtu: int
     up: bool
     addresses: frozenset[str] = frozenset()
     routes: frozenset[Route] = frozenset()
+    ipv6: bool = True
 
 
 class SetMtu(msgspec.Struct, frozen=True):

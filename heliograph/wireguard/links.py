@@ -10,6 +10,7 @@ import errno
 import ipaddress
 import socket
 from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
 from typing import Final, assert_never
 
 import msgspec
@@ -37,6 +38,7 @@ from heliograph.wireguard.routes import Way
 
 KERNEL_KIND: Final = "wireguard"
 _FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
+_IPV6: Final = Path("/proc/sys/net/ipv6/conf")
 _GROUPS: Final = (1, 5, 7, 9, 11)
 """RTNLGRP_LINK, IPV4_IFADDR, IPV4_ROUTE, IPV6_IFADDR, IPV6_ROUTE."""
 
@@ -122,6 +124,7 @@ class LinkInterface(InterfaceBackend):
             up=link.up,
             addresses=frozenset(addresses),
             routes=frozenset(Route(destination=w.destination, source=w.source) for w in ours),
+            ipv6=_has_ipv6(self.name),
         )
 
     async def _link(self) -> Link | None:
@@ -276,6 +279,14 @@ class LinkInterface(InterfaceBackend):
                 yield
         finally:
             netlink.close()
+
+
+def _has_ipv6(name: str) -> bool:
+    """Tell whether an interface may have IPv6: ip-sysctl.rst in the kernel, `disable_ipv6`."""
+    try:
+        return (_IPV6 / name / "disable_ipv6").read_text(encoding="ascii").strip() == "0"
+    except OSError:  # the kernel has none, or the MTU is too small for it
+        return False
 
 
 def _request(change: InterfaceChange, index: int) -> Request:

@@ -40,12 +40,14 @@ class Here(msgspec.Struct, frozen=True, kw_only=True):
         policy: Which ranges it admits at all.
         taken: Addresses of its own ranges, and of all admitted clusters' ranges.
         book: Whose each key and node address is.
+        ranges: The addresses in `taken` by cluster, those with the better right first.
     """
 
     cluster: ClusterId
     policy: RangePolicy
     taken: Spans
     book: Book
+    ranges: Mapping[ClusterId, Spans] = {}
 
 
 class Neighbour(msgspec.Struct, frozen=True, kw_only=True):

@@ -99,10 +99,12 @@ class Neighbourhood:
     def here(self) -> Here:
         """Return the importing cluster, as far as it decides about peers."""
         if self._here is None:
+            ranges = self._ranges()
             self._here = Here(
                 cluster=self.importing,
                 policy=self.policy,
-                taken=self._taken(),
+                taken=joined(span for spans in ranges.values() for span in spans),
+                ranges=ranges,
                 book=make_book((name, self.nodes(name)) for name in self._by_right()),
             )
         return self._here
@@ -140,15 +142,20 @@ class Neighbourhood:
 
     def _by_right(self) -> list[ClusterId]:
         """Return the clusters that have said their nodes, those with the better right first."""
-        record = self.decision.record
-        known = (c for c, table in self.tables.items() if table.known)
-        admitted = (c for c in known if c in self.decision.admitted)
-        ranked = sorted(admitted, key=lambda c: (record[c].since if c in record else "~", c))
-        return [self.importing, *(c for c in ranked if self.peers_with(c))]
+        known = (c for c in self._ranked() if c in self.tables and self.tables[c].known)
+        return [self.importing, *(c for c in known if self.peers_with(c))]
 
-    def _taken(self) -> Spans:
-        """Return all addresses that this cluster and the admitted ones declare."""
-        declared = (self.declaration(cluster) for cluster in self.decision.admitted)
-        others = (self.policy.limit(one) for one in declared if one is not None)
-        known = (one for one in (self.declared, *others) if one is not None)
-        return joined(span for one in known for span in declared_spans(one))
+    def _ranked(self) -> list[ClusterId]:
+        """Return the admitted clusters, those with the better right first."""
+        record = self.decision.record
+        return sorted(
+            self.decision.admitted, key=lambda c: (record[c].since if c in record else "~", c)
+        )
+
+    def _ranges(self) -> dict[ClusterId, Spans]:
+        """Return all addresses that this cluster and the admitted ones declare, by cluster."""
+        found = {self.importing: declared_spans(self.declared)} if self.declared else {}
+        for cluster in self._ranked():
+            if (declaration := self.declaration(cluster)) is not None:
+                found[cluster] = declared_spans(self.policy.limit(declaration))
+        return found

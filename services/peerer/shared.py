@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from heliograph.admission.spans import span_of_text, touches
+from heliograph.admission.spans import Span, Spans, span_of_text, touches
 from heliograph.contract.names import ClusterId
 from heliograph.kilo.addresses import parse_cidr
 from services.peerer.judging import Here, Neighbour, own_addresses
@@ -15,8 +15,21 @@ MAX_SHARED: Final = 32
 """Ranges of cluster IPs that are routed to one cluster: each costs a look at every node of it."""
 
 
-def shared_ranges(neighbour: Neighbour, here: Here) -> tuple[tuple[str, ...], tuple[Refusal, ...]]:
-    """Return the Services' ranges that are routed, and a refusal for each of the others."""
+def shared_ranges(
+    neighbour: Neighbour,
+    here: Here,
+    *,
+    reached: Spans = (),
+    reached_in: Callable[[Span], str] = str,
+) -> tuple[tuple[str, ...], tuple[Refusal, ...]]:
+    """Return the Services' ranges that are routed, and a refusal for each of the others.
+
+    Args:
+        neighbour: The cluster.
+        here: The importing one.
+        reached: Addresses at which others with a better right are reached without a tunnel.
+        reached_in: Returns who is, in a range that has some of these.
+    """
     own = own_addresses(here)
     routed: list[str] = []
     refusals: list[Refusal] = []
@@ -29,6 +42,9 @@ def shared_ranges(neighbour: Neighbour, here: Here) -> tuple[tuple[str, ...], tu
             refusals.append(_not_admitted(neighbour.cluster, here.cluster, text))
         elif touches(own, span_of_text(cidr)):
             refusals.append(_around_our_nodes(neighbour.cluster, here.cluster, cidr))
+        elif touches(reached, span_of_text(cidr)):
+            where = reached_in(span_of_text(cidr))
+            refusals.append(_around(where, neighbour.cluster, here.cluster, cidr))
         else:
             routed.append(cidr)
     return _outermost(routed), tuple(refusals)
@@ -62,6 +78,16 @@ def _too_many(exporting: ClusterId, importing: ClusterId, count: int) -> Refusal
         f"cluster {exporting} announces {count} ranges of cluster IPs; cluster {importing} "
         f"routes the first {MAX_SHARED}. Set service_cidrs of {exporting}'s watcher to fewer and "
         f"wider ones.",
+    )
+
+
+def _around(node: str, exporting: ClusterId, importing: ClusterId, cidr: str) -> Refusal:
+    return cluster_refusal(
+        exporting,
+        "RangeTaken",
+        f"cluster {exporting} announces cluster IPs in {cidr}, where {node} is reached from "
+        f"cluster {importing}; they are not routed. Set service_cidrs of {exporting}'s watcher, if "
+        f"that is wrong, or give {exporting} another range.",
     )
 
 

@@ -94,11 +94,13 @@ def here(
 ) -> Here:
     """Return the importing cluster beside others; who comes first has the better right."""
     declared = (declaration(HERE), *(one.declaration for one in neighbours))
+    ranges = {one.cluster: declared_spans(one) for one in declared}
     known = ((one.cluster, one.nodes) for one in neighbours)
     return Here(
         cluster=HERE,
         policy=RangePolicy(admitted),
-        taken=joined(span for one in declared for span in declared_spans(one)),
+        taken=joined(span for spans in ranges.values() for span in spans),
+        ranges=ranges,
         book=make_book(((HERE, own or {}), *known)),
     )
 

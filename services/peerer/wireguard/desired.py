@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from heliograph.admission.spans import Spans
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.contract.names import ClusterId
 from heliograph.wireguard.notation import parse_public_key
@@ -13,7 +14,7 @@ from services.peerer.book import Holder
 from services.peerer.judging import Here, Neighbour, own_addresses, split_peering
 from services.peerer.refusal import Refusal
 from services.peerer.shared import shared_ranges
-from services.peerer.wireguard.nodes import judge_nodes, tunnel_cidr_of
+from services.peerer.wireguard.nodes import judge_nodes, reached_before, reached_in, tunnel_cidr_of
 
 
 class DesiredPeer(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +66,7 @@ class Desiring:
 
     def __init__(self) -> None:
         self._here: Here | None = None
-        self._known: dict[ClusterId, tuple[Neighbour, DesiredPeers]] = {}
+        self._known: dict[ClusterId, tuple[Neighbour, Spans, DesiredPeers]] = {}
 
     def of(
         self, neighbours: Mapping[ClusterId, Neighbour], here: Here
@@ -74,16 +75,16 @@ class Desiring:
         before = self._known if self._here and _judge_alike(self._here, here) else {}
         self._here, self._known = here, {}
         for cluster, neighbour in neighbours.items():
-            known = before.get(cluster)
-            if known is None or known[0] != neighbour:
-                known = _standing_still(neighbour), desire_peers(neighbour, here)
+            known, reached = before.get(cluster), reached_before(here, cluster)
+            if known is None or known[:2] != (neighbour, reached):
+                known = _standing_still(neighbour), reached, desire_peers(neighbour, here)
             self._known[cluster] = known
-        return {cluster: desired for cluster, (_, desired) in self._known.items()}
+        return {cluster: desired for cluster, (*_, desired) in self._known.items()}
 
 
 def _judge_alike(one: Here, other: Here) -> bool:
     """Tell whether nodes are judged by both in the same way."""
-    same = one.policy is other.policy and one.taken == other.taken
+    same = one.policy is other.policy and [*one.ranges.items()] == [*other.ranges.items()]
     return same and one.book.keys == other.book.keys and own_addresses(one) == own_addresses(other)
 
 
@@ -97,7 +98,12 @@ def desire_peers(neighbour: Neighbour, here: Here) -> DesiredPeers:
     neighbour, otherwise = split_peering(neighbour, here, "wireguard")
     nodes = neighbour.nodes
     refused = judge_nodes(neighbour, here)
-    shared, not_shared = shared_ranges(neighbour, here)
+    shared, not_shared = shared_ranges(
+        neighbour,
+        here,
+        reached=reached_before(here, neighbour.cluster),
+        reached_in=lambda span: reached_in(here, neighbour.cluster, span),
+    )
     holders = {n: Holder(cluster=neighbour.cluster, node=n) for n in nodes if n not in refused}
     peers = {name: _peer(holder, nodes[name], here) for name, holder in holders.items()}
     return DesiredPeers(

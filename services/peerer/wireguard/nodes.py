@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Final
 
 from typing_extensions import override
 
 from heliograph.admission.policy import is_special
-from heliograph.admission.spans import contains, span_of_text, spans_of, touches
+from heliograph.admission.spans import (
+    Span,
+    Spans,
+    contains,
+    joined,
+    span_of_text,
+    spans_of,
+    touches,
+)
 from heliograph.contract.messages import NodeAnnounced
+from heliograph.contract.names import ClusterId
 from heliograph.kilo.addresses import host_cidr, parse_address, parse_cidr
 from heliograph.memo import remembered
 from heliograph.wireguard.notation import (
@@ -43,9 +53,35 @@ def _host_range(interface: str) -> str | None:
     return host_cidr(address) if address else None
 
 
-def is_routed(address: str, here: Here) -> bool:
-    """Tell whether an address is inside of a range that goes through the tunnels."""
-    return touches(here.taken, span_of_text(address))
+def is_routed(address: str, here: Here, cluster: ClusterId) -> bool:
+    """Tell whether an address, of a cluster's node, is in a range that goes through the tunnels.
+
+    Ranges of clusters with a lesser right do not count: what is around it is not routed.
+    """
+    span = span_of_text(address)
+    if cluster not in here.ranges:
+        return touches(here.taken, span)
+    before = takewhile(cluster.__ne__, here.ranges)
+    return any(touches(here.ranges[one], span) for one in (*before, cluster))
+
+
+def reached_in(here: Here, cluster: ClusterId, span: Span) -> str:
+    """Return a node that is reached at an address, of those in `reached_before`."""
+    before = set(takewhile(cluster.__ne__, here.book.order)) - {here.cluster}
+    found = (
+        holder
+        for cidr, holder in here.book.endpoints.items()
+        if holder.cluster in before and touches((span_of_text(cidr),), span)
+    )
+    holder = next(found)
+    return f"node {holder.node} of cluster {holder.cluster}"
+
+
+def reached_before(here: Here, cluster: ClusterId) -> Spans:
+    """Return where nodes of exporting clusters with a better right are reached."""
+    before = set(takewhile(cluster.__ne__, here.book.order)) - {here.cluster}
+    found = here.book.endpoints.items() if before else ()
+    return joined(span_of_text(cidr) for cidr, holder in found if holder.cluster in before)
 
 
 class _Judging(Judging):
@@ -61,6 +97,7 @@ class _Judging(Judging):
         super().__init__(neighbour, here)
         self._tunnels = spans_of(neighbour.declaration.tunnel_cidrs)
         self._addresses = Owners()
+        self._reached = reached_before(here, neighbour.cluster)
 
     def refusal(self, name: str) -> Refusal | None:
         """Return why a node is not peered with; one that is has its ranges from now on."""
@@ -79,6 +116,7 @@ class _Judging(Judging):
         yield from self._tunnel_faults(where, node)
         for cidr in node.pod_cidrs:
             yield from self.pod_faults(where, cidr)
+            yield from self._reach_faults(where, cidr, f"pods in {cidr}")
 
     def _endpoint_faults(self, where: Where, node: NodeAnnounced) -> Iterator[Refusal]:
         """Yield that an endpoint is no machine's, or is behind the tunnel that would lead to it."""
@@ -87,12 +125,22 @@ class _Judging(Judging):
             return
         if is_special(host):
             yield _unreadable(where, f"the endpoint {node.endpoint}, which no other machine has")
-        if is_routed(host, self.here):
+        if is_routed(host, self.here, where.exporting):
             yield where.refuse(
                 "AddressTaken",
                 f"the endpoint {node.endpoint}, an address inside of a range that is routed "
                 f"through the tunnels",
                 "Set --endpoint of its agent to an address outside of all clusters' ranges.",
+            )
+
+    def _reach_faults(self, where: Where, cidr: str, what: str) -> Iterator[Refusal]:
+        """Yield that addresses are where an earlier cluster's node is reached without a tunnel."""
+        span = span_of_text(cidr)
+        if touches(self._reached, span):
+            yield where.refuse(
+                "RangeTaken",
+                f"{what}, where {reached_in(self.here, where.exporting, span)} is reached",
+                f"Give {where.exporting} other ranges.",
             )
 
     def _tunnel_faults(self, where: Where, node: NodeAnnounced) -> Iterator[Refusal]:
@@ -114,6 +162,7 @@ class _Judging(Judging):
                 f"{address}, where {self.node_inside(span)} has its address",
                 f"Give {where.exporting} another --tunnel-cidr.",
             )
+        yield from self._reach_faults(where, cidr, address)
         other = self._addresses.holder(span)
         if other is not None:
             yield where.refuse(

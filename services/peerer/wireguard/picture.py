@@ -43,6 +43,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         ranges = {cidr for target in self.targets.values() for cidr in target.ranges}
         if not self.certain:
             ranges |= {route.destination for route in standing.routes}
+        if not standing.ipv6:
+            ranges = {cidr for cidr in ranges if ":" not in cidr}
         own = frozenset({address})
         return Interface(mtu=mtu, up=True, addresses=own, routes=routes_of(ranges, own))
 
@@ -169,9 +171,10 @@ class Picture(Neighbourhood):
             claimed.setdefault(holder, []).append(cidr)
         for name, peer in desired.peers.items():
             active = self._active_key(peer, device)
+            endpoint = self._endpoint(peer.endpoint, desired.exporting)
             for key in peer.keys:
                 held = (*peer.ranges, *claimed.get(name, ())) if key == active else ()
-                yield key, self._target(key, peer.endpoint, frozenset(held), keepalive)
+                yield key, self._target(key, endpoint, frozenset(held), keepalive)
 
     def _candidates(self, desired: DesiredPeers, device: Device) -> Iterator[Candidate]:
         for name, peer in desired.peers.items():
@@ -196,9 +199,8 @@ class Picture(Neighbourhood):
         return peer.next_key
 
     def _target(
-        self, key: str, announced: str | None, ranges: frozenset[str], keepalive: int
+        self, key: str, endpoint: str | None, ranges: frozenset[str], keepalive: int
     ) -> Target:
-        endpoint = self._endpoint(announced)
         changed = key in self._endpoints and self._endpoints[key] != endpoint
         silent = self.health.state(key) is State.SILENT
         return Target(
@@ -208,7 +210,7 @@ class Picture(Neighbourhood):
             persistent_keepalive=keepalive,
         )
 
-    def _endpoint(self, announced: str | None) -> str | None:
+    def _endpoint(self, announced: str | None, cluster: ClusterId) -> str | None:
         """Return "address:port" of an endpoint, as a device says it; None if that is not usable.
 
         Those of a cluster that is refused were judged by nobody.
@@ -217,7 +219,7 @@ class Picture(Neighbourhood):
             return None
         name = endpoint_name(announced)
         spelt = _spelt(announced if name is None else self._resolved(announced, name))
-        return None if spelt is None or is_routed(spelt[0], self.here()) else spelt[1]
+        return None if spelt is None or is_routed(spelt[0], self.here(), cluster) else spelt[1]
 
     def _resolved(self, announced: str, name: str) -> str:
         """Return an endpoint with the address of its name; what is none stays none."""
@@ -235,7 +237,8 @@ class Picture(Neighbourhood):
                 left = frozenset(
                     c for c in standing.allowed_ips if not touches(taken, span_of_text(c))
                 )
-                yield key, self._target(key, node.endpoint, left, keepalive)
+                endpoint = self._endpoint(node.endpoint, cluster)
+                yield key, self._target(key, endpoint, left, keepalive)
 
     def _nodes_by_key(self, cluster: ClusterId) -> Mapping[str, NodeAnnounced]:
         nodes = self.nodes(cluster).values()

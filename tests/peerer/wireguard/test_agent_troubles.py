@@ -7,17 +7,18 @@ import errno
 import math
 import socket
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from heliograph import resolve
 from heliograph.errors import InputError
+from heliograph.resolve import Resolver
 from heliograph.run.agents import Mode
 from heliograph.wireguard.applier import Applier
 from heliograph.wireguard.device import DeviceChange
 from heliograph.wireguard.gateway import Gateway
-from services.peerer.wireguard import announcing
+from services.peerer.wireguard import agent, announcing
 from tests.support.agents import INTERFACE, NODE, Node, node
 from tests.support.apart import apart
 from tests.support.joined import eventually
@@ -109,6 +110,31 @@ async def test_a_port_that_another_program_has(tmp_path: Path) -> None:
                 await eventually(lambda: world.agent.ready)
                 await world.until_peers("east/n1", "south/n1")
                 assert (await world.device()).listen_port == 51820
+
+
+def take_ipv6_away() -> None:
+    """Let no interface of this thread's network have IPv6, also those that come."""
+    for which in ("all", "default"):
+        path = Path("/proc/sys/net/ipv6/conf", which, "disable_ipv6")
+        path.write_text("1", encoding="ascii")
+
+
+@apart
+async def test_a_machine_without_ipv6(tmp_path: Path) -> None:
+    """Ranges of IPv6 stay without routes there, and nothing waits for them."""
+    take_ipv6_away()
+    async with node(tmp_path, "east", watchers=False) as world:
+        for name in ("west", "east"):
+            at = world[name].number
+            world.lab.watching = {"pod_cidrs": (f"10.{42 + at}.0.0/16", f"fd42:{at + 1}::/32")}
+            await world.lab.start_watcher(name)
+        await world.lab.start_reflector("west")
+        world.add_node("east", "n6", 6, pod_cidr="fd42:2:6::/64")
+        async with world.running():
+            await world.until_peers("east/n1", "east/n6")
+            assert await world.ranges("east", "n6") >= {"fd42:2:6::/64", "100.64.16.6/32"}
+            assert {"10.43.1.0/24", "100.64.16.6/32"} <= await world.routes()
+            assert not world.logged("tunnels deferred")
 
 
 @apart
@@ -208,7 +234,7 @@ async def test_an_endpoint_that_is_a_name(
         asked.append(host)
         return addresses
 
-    monkeypatch.setattr(resolve, "system_look_up", look_up)
+    monkeypatch.setattr(agent, "Resolver", partial(Resolver, look_up=look_up))
     async with node(tmp_path) as world:
         world.add_node("east", "n2", 2, endpoint="n2.east.example:51820")
         async with world.running():

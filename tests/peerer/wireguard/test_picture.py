@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -191,6 +193,21 @@ def test_while_a_cluster_of_the_record_is_not_heard_nothing_is_taken_away() -> N
     assert {route.destination for route in interface.routes} == set(before)
 
 
+def test_where_there_is_no_ipv6_its_ranges_have_no_routes() -> None:
+    """The kernel would refuse them each time; peers have the ranges all the same."""
+    made = world(1)
+    made.declare(EAST, pod_cidrs=("10.1.0.0/16", "fd01::/48"))
+    made.announce(EAST, n1=agents_node(1, pod_cidrs=("10.1.1.0/24", "fd01:0:0:1::/64")))
+    made.settle()
+    assert "fd01:0:0:1::/64" in made.ranges(EAST1)
+    for ipv6 in (True, False):
+        standing = Interface(mtu=1420, up=True, ipv6=ipv6)
+        interface = made.wanted().interface(standing, address="10.200.0.1/32", mtu=1420)
+        found = {route.destination for route in interface.routes}
+        assert "10.1.1.0/24" in found
+        assert ("fd01:0:0:1::/64" in found) == ipv6
+
+
 def test_an_orphan_goes_once_everything_is_known() -> None:
     """A peer that a predecessor left, and that nobody announces, stays until then."""
     made = world()
@@ -376,3 +393,49 @@ def test_a_cluster_that_is_refused_while_a_node_changes_its_key_keeps_its_ranges
 
     assert made.settle() == []
     assert made.device.holders == before
+
+
+LATER = {
+    # what south declares from now on, and what n1 of it announces
+    "pods": ({"pod_cidrs": ("10.2.0.0/16", "192.168.0.0/16")}, {"pod_cidrs": ("192.168.9.0/24",)}),
+    "Services": ({"service_cidrs": (SOUTH_SERVICES, "192.168.0.0/16")}, {}),
+    "tunnels": (
+        {"tunnel_cidrs": ("10.202.0.0/16", "192.168.9.0/24")},
+        {"tunnel_ip": "192.168.9.1/24"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("ranges", "fields"), LATER.values(), ids=LATER)
+def test_a_later_cluster_does_not_cut_off_an_earlier_one(
+    ranges: dict[str, tuple[str, ...]], fields: dict[str, Any]
+) -> None:
+    """It declares a range around the addresses where the earlier one's nodes are reached."""
+    made = TunnelWorld(EAST, SOUTH)
+    made.announce(EAST, n1=agents_node(1, endpoint="192.168.9.1:51820"))
+    made.announce(SOUTH, n1=agents_node(1, SOUTH), n2=agents_node(2, SOUTH))
+    made.settle()
+    before = made.ranges(EAST1)
+    assert made.picture.decision.record[EAST].since == made.picture.decision.record[SOUTH].since
+    made.declare(SOUTH, **ranges)
+    made.announce(SOUTH, n1=agents_node(1, SOUTH, **fields))
+    made.settle()
+
+    assert made.ranges(EAST1) == before
+    assert made.device.device().peers[EAST1].endpoint == "192.168.9.1:51820"
+    assert not any(cidr.startswith("192.168.") for cidr in made.device.holders)
+    refusals = [one for found in made.picture.refusals().values() for one in found]
+    assert [(one.exporting, one.reason) for one in refusals] == [(SOUTH, "RangeTaken")]
+    assert "node n1 of cluster east is reached" in refusals[0].message
+    assert key(2, SOUTH) in made.device.device().peers
+
+
+def test_an_endpoint_inside_of_an_earlier_clusters_range_is_refused() -> None:
+    """Its own tunnel would lead into another one's."""
+    made = TunnelWorld(EAST, SOUTH)
+    made.announce(EAST, **agents_nodes(1))
+    made.announce(SOUTH, n1=agents_node(1, SOUTH, endpoint="10.1.1.9:51820"))
+    made.settle()
+
+    assert set(made.device.device().peers) == {EAST1}
+    assert [one.reason for one in made.picture.refusals()[SOUTH]] == ["AddressTaken"]
