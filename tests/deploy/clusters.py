@@ -92,7 +92,11 @@ class Cluster:
             name=name,
             service_cidrs=(service_cidr,),
             controllers=(*CONTROLLERS, "statefulset-controller"),
-            api_server_flags=(f"--audit-policy-file={policy}", f"--audit-log-path={self._audit}"),
+            api_server_flags=(
+                f"--audit-policy-file={policy}",
+                f"--audit-log-path={self._audit}",
+                "--allow-privileged=true",  # as kubeadm does
+            ),
         )
         self._plane = ControlPlane(settings, binary=binary, folder=folder / "plane")
 
