@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -22,26 +22,36 @@ from heliograph.wireguard.interface import (
 def fold_device(device: Device, changes: Iterable[DeviceChange]) -> Device:
     """Return a device after changes that all went well."""
     peers = dict(device.peers)
+    holders = {cidr: key for key, peer in peers.items() for cidr in peer.allowed_ips}
     for change in changes:
+        key = change.public_key
         if isinstance(change, RemovePeer):
-            peers.pop(change.public_key, None)
+            gone = peers.pop(key, None)
+            _forget(holders, key, gone.allowed_ips if gone else ())
             continue
-        standing = peers.get(change.public_key)
+        standing = peers.get(key)
         if standing is None and not change.new:
             continue
-        _take_away(peers, change)
-        peers[change.public_key] = _changed(
-            standing or DevicePeer(public_key=change.public_key), change
-        )
+        _take_away(peers, holders, change)
+        peers[key] = _changed(standing or DevicePeer(public_key=key), change)
+        holders.update(dict.fromkeys(change.add, key))
+        _forget(holders, key, change.remove)
     return msgspec.structs.replace(device, peers=peers)
 
 
-def _take_away(peers: dict[str, DevicePeer], change: SetPeer) -> None:
+def _take_away(peers: dict[str, DevicePeer], holders: Mapping[str, str], change: SetPeer) -> None:
     """Take from others what a peer is given: a range is at one peer only."""
     given = frozenset(change.add)
-    for key, peer in peers.items():
-        if key != change.public_key and not given.isdisjoint(peer.allowed_ips):
-            peers[key] = msgspec.structs.replace(peer, allowed_ips=peer.allowed_ips - given)
+    for key in {holders[cidr] for cidr in given if cidr in holders} - {change.public_key}:
+        peer = peers[key]
+        peers[key] = msgspec.structs.replace(peer, allowed_ips=peer.allowed_ips - given)
+
+
+def _forget(holders: dict[str, str], key: str, cidrs: Iterable[str]) -> None:
+    """Take that a peer has ranges no more; somebody else may have them by now."""
+    for cidr in cidrs:
+        if holders.get(cidr) == key:
+            del holders[cidr]
 
 
 def _changed(peer: DevicePeer, change: SetPeer) -> DevicePeer:
