@@ -93,6 +93,26 @@ def bench_peers(
     return _bench(lambda progress: peers(samples, nodes, progress), as_json=json)
 
 
+@bench.command(name="tunnels")
+def bench_tunnels(
+    *,
+    samples: Annotated[int, Parameter(help="Nodes announced, on either side.")] = 50,
+    nodes: Annotated[int, Parameter(help="Nodes that get a peer for each of them.")] = 10,
+    peers: Annotated[int, Parameter(help="Peers among which one changes.")] = 1000,
+    json: Json = False,
+) -> int:
+    """Measure how soon nodes have tunnels to a new one, and one change among many peers.
+
+    As root: it makes networks of its own.
+
+    Example:
+        heliograph bench tunnels --json
+    """
+    from heliograph.bench.tunnels import tunnels  # noqa: PLC0415 - keeps `--help` quick
+
+    return _bench(lambda progress: tunnels(samples, nodes, peers, progress), as_json=json)
+
+
 def _bench(measure: Callable[..., Awaitable[msgspec.Struct]], *, as_json: bool) -> int:
     """Run one benchmark."""
     from heliograph.cli import bench as bench_command  # noqa: PLC0415 - keeps `--help` quick

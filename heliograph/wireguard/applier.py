@@ -34,17 +34,17 @@ class Applier:
         """Take what sends changes and returns an errno (0: all done), and what reads the device."""
         self._send: Final = send
         self._read: Final = read
-        self.removes_single: bool | None = None
-        """Whether the device takes single ranges away; None while nobody tried."""
+        self.removes_single = True
+        """Whether the device may take single ranges away; False once it was seen not to."""
 
     async def apply(self, changes: Sequence[DeviceChange]) -> int:
         """Carry changes out, in their order; return the errno of the one that was refused, or 0."""
         if not removes_ranges(changes):
             return await self._send(changes)
-        if self.removes_single is not False:
+        if self.removes_single:
+            # That all went well proves nothing: of a peer that is gone, Linux reads no ranges.
             error = await self._send(changes)
-            if self.removes_single or error not in _UNKNOWN_WORD:
-                self.removes_single = self.removes_single or not error or None
+            if error not in _UNKNOWN_WORD:
                 return error
         return await self._without_word(changes)
 

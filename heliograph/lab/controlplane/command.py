@@ -76,7 +76,7 @@ async def spawned(
     starting = asyncio.create_task(
         asyncio.create_subprocess_exec(
             *command,
-            env=environment,
+            env=dict(environment),  # uvloop takes nothing else
             cwd=cwd,
             stdin=stdin,
             stdout=asyncio.subprocess.PIPE,
