@@ -40,14 +40,14 @@ class Here(msgspec.Struct, frozen=True, kw_only=True):
         policy: Which ranges it admits at all.
         taken: Addresses of its own ranges, and of all admitted clusters' ranges.
         book: Whose each key and node address is.
-        ranges: The addresses in `taken` by cluster, those with the better right first.
+        before: By admitted cluster, those of its own ranges and of all that have a better right.
     """
 
     cluster: ClusterId
     policy: RangePolicy
     taken: Spans
     book: Book
-    ranges: Mapping[ClusterId, Spans] = {}
+    before: Mapping[ClusterId, Spans] = {}
 
 
 class Neighbour(msgspec.Struct, frozen=True, kw_only=True):

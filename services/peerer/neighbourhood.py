@@ -99,12 +99,12 @@ class Neighbourhood:
     def here(self) -> Here:
         """Return the importing cluster, as far as it decides about peers."""
         if self._here is None:
-            ranges = self._ranges()
+            before = self._ranges()
             self._here = Here(
                 cluster=self.importing,
                 policy=self.policy,
-                taken=joined(span for spans in ranges.values() for span in spans),
-                ranges=ranges,
+                taken=next(reversed(before.values())),
+                before=before,
                 book=make_book((name, self.nodes(name)) for name in self._by_right()),
             )
         return self._here
@@ -153,9 +153,11 @@ class Neighbourhood:
         )
 
     def _ranges(self) -> dict[ClusterId, Spans]:
-        """Return all addresses that this cluster and the admitted ones declare, by cluster."""
-        found = {self.importing: declared_spans(self.declared)} if self.declared else {}
+        """Return what this cluster and the admitted ones declare, up to each of these."""
+        taken = declared_spans(self.declared) if self.declared else ()
+        found = {self.importing: taken}
         for cluster in self._ranked():
             if (declaration := self.declaration(cluster)) is not None:
-                found[cluster] = declared_spans(self.policy.limit(declaration))
+                taken = joined((*taken, *declared_spans(self.policy.limit(declaration))))
+                found[cluster] = taken
         return found

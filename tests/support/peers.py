@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -94,13 +95,14 @@ def here(
 ) -> Here:
     """Return the importing cluster beside others; who comes first has the better right."""
     declared = (declaration(HERE), *(one.declaration for one in neighbours))
-    ranges = {one.cluster: declared_spans(one) for one in declared}
+    spans = {one.cluster: declared_spans(one) for one in declared}
+    taken = list(accumulate(spans.values(), lambda some, more: joined((*some, *more))))
     known = ((one.cluster, one.nodes) for one in neighbours)
     return Here(
         cluster=HERE,
         policy=RangePolicy(admitted),
-        taken=joined(span for spans in ranges.values() for span in spans),
-        ranges=ranges,
+        taken=taken[-1],
+        before=dict(zip(spans, taken, strict=True)),
         book=make_book(((HERE, own or {}), *known)),
     )
 

@@ -73,9 +73,11 @@ class Desiring:
     ) -> Mapping[ClusterId, DesiredPeers]:
         """Return what should be of each of these clusters."""
         before = self._known if self._here and _judge_alike(self._here, here) else {}
+        stay = self._here is not None and _reach_alike(self._here, here)
         self._here, self._known = here, {}
         for cluster, neighbour in neighbours.items():
-            known, reached = before.get(cluster), reached_before(here, cluster)
+            known = before.get(cluster)
+            reached = known[1] if known and stay else reached_before(here, cluster)
             if known is None or known[:2] != (neighbour, reached):
                 known = _standing_still(neighbour), reached, desire_peers(neighbour, here)
             self._known[cluster] = known
@@ -84,8 +86,13 @@ class Desiring:
 
 def _judge_alike(one: Here, other: Here) -> bool:
     """Tell whether nodes are judged by both in the same way."""
-    same = one.policy is other.policy and [*one.ranges.items()] == [*other.ranges.items()]
+    same = one.policy is other.policy and one.before == other.before
     return same and one.book.keys == other.book.keys and own_addresses(one) == own_addresses(other)
+
+
+def _reach_alike(one: Here, other: Here) -> bool:
+    """Tell whether the same nodes are reached at the same addresses, in the same order of right."""
+    return one.book.order == other.book.order and one.book.endpoints == other.book.endpoints
 
 
 def _standing_still(neighbour: Neighbour) -> Neighbour:

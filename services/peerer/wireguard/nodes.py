@@ -58,11 +58,7 @@ def is_routed(address: str, here: Here, cluster: ClusterId) -> bool:
 
     Ranges of clusters with a lesser right do not count: what is around it is not routed.
     """
-    span = span_of_text(address)
-    if cluster not in here.ranges:
-        return touches(here.taken, span)
-    before = takewhile(cluster.__ne__, here.ranges)
-    return any(touches(here.ranges[one], span) for one in (*before, cluster))
+    return touches(here.before.get(cluster, here.taken), span_of_text(address))
 
 
 def reached_in(here: Here, cluster: ClusterId, span: Span) -> str:
