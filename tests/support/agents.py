@@ -83,6 +83,22 @@ class Node:
             }
         )
 
+    async def admit(self, name: str) -> None:
+        """Start a cluster's watcher, and wait until west has written down that it takes part.
+
+        So who comes first has the better right, and not who is heard first.
+        """
+        await self.lab.start_watcher(name)
+        await eventually(lambda: self[name].watcher.ready)
+        if name == "west":
+            await self.lab.start_reflector(name)
+        else:
+            await eventually(lambda: f"admitted.{name}" in self._record())
+
+    def _record(self) -> dict[str, str]:
+        kept = self["west"].api.get("ConfigMap", "heliograph", "clusterset") or {}
+        return kept.get("data") or {}
+
     def annotations(self, name: str = NODE) -> dict[str, str]:
         """Return what is said on a Node of west."""
         node = self["west"].api.get("Node", "", name)
@@ -220,10 +236,7 @@ async def node(
                 for name in names[1:]:
                     found.add_node(name, "n1")
                 for name in names if watchers else ():
-                    await lab.start_watcher(name)
-                    await eventually(lambda name=name: lab[name].watcher.ready)  # type: ignore[misc]
-                if watchers:
-                    await lab.start_reflector("west")  # it writes down who was admitted
+                    await found.admit(name)
                 try:
                     yield found
                 finally:

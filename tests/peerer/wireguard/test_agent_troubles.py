@@ -127,8 +127,7 @@ async def test_a_machine_without_ipv6(tmp_path: Path) -> None:
         for name in ("west", "east"):
             at = world[name].number
             world.lab.watching = {"pod_cidrs": (f"10.{42 + at}.0.0/16", f"fd42:{at + 1}::/32")}
-            await world.lab.start_watcher(name)
-        await world.lab.start_reflector("west")
+            await world.admit(name)
         world.add_node("east", "n6", 6, pod_cidr="fd42:2:6::/64")
         async with world.running():
             await world.until_peers("east/n1", "east/n6")
