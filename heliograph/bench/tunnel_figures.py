@@ -12,6 +12,7 @@ class ManyPeersMeasured(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         first: From an interface without peers until all peers and routes stand, planning included.
+        again: The same after somebody deleted the interface: what was read and judged is known.
         changes: One node has another endpoint: until its peer has it, planning included.
         written: How many peers were written for all these changes.
         floor_first: The same peers and routes by `wg addconf` and `ip -batch`.
@@ -21,6 +22,7 @@ class ManyPeersMeasured(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     first: float
+    again: float
     changes: tuple[float, ...]
     written: int
     floor_first: float
@@ -34,8 +36,10 @@ class ManyPeers(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         first_s: First configuration, seconds; median of the rounds.
+        again_s: The same after somebody deleted the interface.
         first_floor_s: The same by `wg addconf` and `ip -batch`.
         first_ratio: Ours divided by the floor's.
+        again_ratio: Likewise.
         change: One change of one node, seconds.
         written_per_change: How many peers were written for each.
         peers: How many there were.
@@ -43,8 +47,10 @@ class ManyPeers(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     first_s: float
+    again_s: float
     first_floor_s: float
     first_ratio: float
+    again_ratio: float
     change: Compared
     written_per_change: float
     peers: int

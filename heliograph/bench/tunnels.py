@@ -72,12 +72,15 @@ async def _many(
 
 def _summed(rounds: list[ManyPeersMeasured]) -> ManyPeers:
     median = _medians(rounds)
-    first, floor = median(lambda one: one.first), median(lambda one: one.floor_first)
+    first, again = median(lambda one: one.first), median(lambda one: one.again)
+    floor = median(lambda one: one.floor_first)
     changes = [change for one in rounds for change in one.changes]
     return ManyPeers(
         first_s=round(first, 3),
+        again_s=round(again, 3),
         first_floor_s=round(floor, 3),
         first_ratio=round(first / floor, 3),
+        again_ratio=round(again / floor, 3),
         change=compare(changes, [change for one in rounds for change in one.floor_changes]),
         written_per_change=sum(one.written for one in rounds) / len(changes),
         peers=rounds[0].peers,

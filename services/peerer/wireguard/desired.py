@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import operator
+from bisect import bisect_right
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
-from heliograph.admission.spans import Spans
+from heliograph.admission.overlaps import declared_spans
+from heliograph.admission.spans import Span, Spans, joined, span_of_text
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.contract.names import ClusterId
 from heliograph.wireguard.notation import parse_public_key
@@ -15,6 +19,8 @@ from services.peerer.judging import Here, Neighbour, own_addresses, split_peerin
 from services.peerer.refusal import Refusal
 from services.peerer.shared import shared_ranges
 from services.peerer.wireguard.nodes import judge_nodes, reached_before, reached_in, tunnel_cidr_of
+
+_FIRST: Final = operator.itemgetter(0)
 
 
 class DesiredPeer(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +67,8 @@ class DesiredPeers(msgspec.Struct, frozen=True, kw_only=True):
 class Desiring:
     """Computes what should be, anew only for clusters of which something else is known now.
 
-    One node changes often, and all of them are many.
+    One node changes often, and all of them are many. How a cluster is judged depends on others by
+    their keys, their ranges, and by those of their endpoints that are in its own ranges.
     """
 
     def __init__(self) -> None:
@@ -73,26 +80,41 @@ class Desiring:
     ) -> Mapping[ClusterId, DesiredPeers]:
         """Return what should be of each of these clusters."""
         before = self._known if self._here and _judge_alike(self._here, here) else {}
-        stay = self._here is not None and _reach_alike(self._here, here)
+        reached = self._reached(neighbours, here)
         self._here, self._known = here, {}
         for cluster, neighbour in neighbours.items():
-            known = before.get(cluster)
-            reached = known[1] if known and stay else reached_before(here, cluster)
-            if known is None or known[:2] != (neighbour, reached):
-                known = _standing_still(neighbour), reached, desire_peers(neighbour, here)
+            known, within = before.get(cluster), reached.get(cluster, ())
+            if known is None or known[:2] != (neighbour, within):
+                known = _standing_still(neighbour), within, desire_peers(neighbour, here)
             self._known[cluster] = known
         return {cluster: desired for cluster, (*_, desired) in self._known.items()}
+
+    def _reached(
+        self, neighbours: Mapping[ClusterId, Neighbour], here: Here
+    ) -> Mapping[ClusterId, Spans]:
+        """Return by cluster which endpoints of clusters with a better right are in its ranges."""
+        rank = {cluster: number for number, cluster in enumerate(here.book.order)}
+        ranges = sorted(
+            (*span, cluster)
+            for cluster, neighbour in neighbours.items()
+            for span in joined(declared_spans(neighbour.declaration))
+        )
+        found: dict[ClusterId, list[Span]] = {}
+        for cidr, holder in here.book.endpoints.items():
+            span = span_of_text(cidr)
+            at = bisect_right(ranges, span[0], key=_FIRST) - 1
+            if at < 0 or ranges[at][1] < span[0]:
+                continue
+            cluster = ranges[at][2]
+            if holder.cluster != here.cluster and rank[holder.cluster] < rank.get(cluster, -1):
+                found.setdefault(cluster, []).append(span)
+        return {cluster: joined(spans) for cluster, spans in found.items()}
 
 
 def _judge_alike(one: Here, other: Here) -> bool:
     """Tell whether nodes are judged by both in the same way."""
     same = one.policy is other.policy and one.before == other.before
     return same and one.book.keys == other.book.keys and own_addresses(one) == own_addresses(other)
-
-
-def _reach_alike(one: Here, other: Here) -> bool:
-    """Tell whether the same nodes are reached at the same addresses, in the same order of right."""
-    return one.book.order == other.book.order and one.book.endpoints == other.book.endpoints
 
 
 def _standing_still(neighbour: Neighbour) -> Neighbour:
