@@ -268,32 +268,17 @@ def demo(
     real: Annotated[
         bool, Parameter(help="On real control planes; the first time, builds them.", negative="")
     ] = False,
-    network: Annotated[
-        bool,
-        Parameter(
-            help="With --real, as root: requests that really cross, through tunnels of our own.",
-            negative="",
-        ),
-    ] = False,
     json: Annotated[
         bool, Parameter(help="Print one JSON object instead of sentences.", negative="")
     ] = False,
 ) -> int:
     """Show the main job and peering on three small clusters of its own, in seconds.
 
-    With --real --network: two clusters in a network of their own, from a pod to a pod.
-
     Example:
         heliograph demo --json
-        heliograph demo --real --network
     """
     from heliograph.cli import demo as demo_command  # noqa: PLC0415 - keeps `--help` quick
 
-    if network:
-        if not real:
-            raise InputError("--network needs --real: packets cross real clusters only")
-        logs.configure("error", human=True)
-        return program.run(demo_command.network_demo(as_json=json))
     return program.run(demo_command.demo(real=real, as_json=json))
 
 

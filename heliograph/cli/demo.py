@@ -5,21 +5,16 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import msgspec
 from rich.console import Console
-from rich.markup import escape
 
 from heliograph import logs
 from heliograph.cli.framed import framed
-from heliograph.demo.network import NetworkStep, network
 from heliograph.demo.play import CLUSTERS, Outcome, play, stage
 from heliograph.demo.step import Step
-from heliograph.errors import HeliographError
 from heliograph.lab.clusters import memory_clusters, real_clusters
 
 
@@ -49,42 +44,6 @@ async def demo(*, real: bool, as_json: bool) -> int:
                 outcome = await play(step, staged.observer)
                 outcomes.append(outcome)
                 _tell(console, step, outcome)
-    return _finish(console, outcomes, as_json=as_json)
-
-
-async def network_demo(*, as_json: bool) -> int:
-    """Play what really crosses a network; return 0 only if every step was seen."""
-    console = Console(stderr=as_json, highlight=False, soft_wrap=True)
-    outcomes: list[Outcome] = []
-    with tempfile.TemporaryDirectory(prefix="heliograph-demo-") as folder:
-        async with network(Path(folder), console.print) as steps:
-            console.print("clusters west and east, two nodes each, around one router\n")
-            for number, step in enumerate(steps, start=1):
-                console.print(f"[bold]{number}. {step.done}[/bold]")
-                outcomes.append(await _played(console, step))
-                if not outcomes[-1].ok:
-                    break
-    return _finish(console, outcomes, as_json=as_json)
-
-
-async def _played(console: Console, step: NetworkStep) -> Outcome:
-    """Play one step and tell what came of it."""
-    try:
-        seen = await step.play()
-    except (TimeoutError, HeliographError) as error:
-        why = f" ({error})" if str(error) else ""
-        console.print(f"   [red]not seen[/red]: {step.expected}{escape(why)}\n")
-        return Outcome(name=step.name, ok=False, seconds=None)
-    after = "" if seen.seconds is None else f" after {seen.seconds:.1f} s"
-    console.print(f"   seen{after}: {step.expected}")
-    for line in seen.lines:
-        console.print(f"     {escape(line)}")
-    console.print()
-    return Outcome(name=step.name, ok=True, seconds=seen.seconds)
-
-
-def _finish(console: Console, outcomes: list[Outcome], *, as_json: bool) -> int:
-    """Say how all of it ended; return the exit code."""
     report = Report(ok=_all_seen(outcomes), steps=tuple(outcomes))
     if as_json:
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
