@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from heliograph.lab.network import ClusterSpec, LaboratorySpec, NodeSpec
+from heliograph.lab.network.mesh import Mesh
 from tests.support.crossing import BOUND_S, asking, claims, east, joined, serve, west
-from tests.support.mesh import Mesh
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 

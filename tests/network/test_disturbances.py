@@ -8,8 +8,8 @@ import pytest
 
 from heliograph.lab.network import Node, Outcome
 from heliograph.lab.network.host import HELIOGRAPH
+from heliograph.lab.network.mesh import Mesh
 from tests.support.crossing import answers_inside, asking, east, joined, serve, west
-from tests.support.mesh import Mesh
 from tests.support.network import TWO_CLUSTERS
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]

@@ -15,9 +15,10 @@ import pytest
 
 from heliograph.lab.network import Asker, Cluster, ClusterSpec, LaboratorySpec, NodeSpec, Program
 from heliograph.lab.network.host import Outcome
+from heliograph.lab.network.mesh import LISTEN, Mesh
 from heliograph.lab.network.tools import nft
 from heliograph.wireguard import keyfile
-from tests.support.mesh import LISTEN, Mesh, running_mesh
+from tests.support.mesh import running_mesh
 from tests.support.network import (
     failed,
     require_network,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from heliograph.lab.network import Cluster, Program
+from heliograph.lab.network.mesh import Mesh
 from tests.support.crossing import (
     answers_inside,
     asking,
@@ -17,7 +18,6 @@ from tests.support.crossing import (
     tunnel_address,
     west,
 )
-from tests.support.mesh import Mesh
 from tests.support.network import TWO_CLUSTERS, failed
 from tests.support.stream import Stream, mirror
 

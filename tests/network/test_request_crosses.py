@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from heliograph.lab.network.mesh import Mesh
 from tests.support.crossing import BOUND_S, answers_inside, asking, east, joined, serve, west
-from tests.support.mesh import Mesh
 from tests.support.network import TWO_CLUSTERS, failed
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]

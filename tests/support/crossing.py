@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 
 from heliograph.lab.network import Asker, Cluster, LaboratorySpec
-from tests.support.mesh import Mesh, running_mesh
+from heliograph.lab.network.mesh import Mesh
+from tests.support.mesh import running_mesh
 from tests.support.network import ask, echo, require_network, running_laboratory
 from tests.support.planes import built_binary
 
@@ -81,7 +81,4 @@ async def answers_inside(mesh: Mesh, name: str) -> None:
 
 async def claims(mesh: Mesh, node: str) -> list[str]:
     """Return the nodes that a node of west has claims at, as `heliograph peers` tells."""
-    host = west(mesh).control_plane
-    told = await host.heliograph_once("peers", node, "--output=json", *mesh.common(west(mesh)))
-    tunnels = [t for one in json.loads(told.text())["nodes"] for t in one["tunnels"]]
-    return sorted(tunnel["peer"] for tunnel in tunnels if tunnel["claims"])
+    return await mesh.claims(west(mesh), node)

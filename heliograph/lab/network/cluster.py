@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from heliograph.lab.network.bus import NATS_PORT, start_nats
 from heliograph.lab.network.host import Host, Outcome
 from heliograph.lab.network.namespaces import Namespaces
 from heliograph.lab.network.node import Node
+from heliograph.lab.network.pages import answers
 from heliograph.lab.network.pod import Pod, PodPlace
 from heliograph.lab.network.program import Program
 from heliograph.lab.network.spec import ClusterSpec
@@ -238,7 +238,7 @@ class Cluster:
         file.write_text(objects.corefile(str(self.kubeconfig)), encoding="utf-8")
         program = pod.spawn((self._binary, "coredns", file), name="coredns")
         address = (str(pod.address), _READY_PORT)
-        await program.until(lambda: _answers(pod, address), within_s=_UP_S)
+        await program.until(lambda: answers(pod, address, "/ready"), within_s=_UP_S)
         await pod.report(ready=True)
 
     async def _wait_for_services(self, node: Node) -> None:
@@ -246,16 +246,3 @@ class Cluster:
         if node.kube_proxy is not None:
             address = (str(self.plan.dns), objects.DNS_PORT)
             await node.kube_proxy.until(lambda: node.reaches(address), within_s=_UP_S)
-
-
-def _answers(host: Host, address: tuple[str, int]) -> bool:
-    """Whether GET /ready is answered with 200, asked from a host itself."""
-    connection = http.client.HTTPConnection(*address)
-    try:
-        connection.sock = host.connect(address, 1.0)
-        connection.request("GET", "/ready")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
