@@ -268,6 +268,14 @@ def demo(
     real: Annotated[
         bool, Parameter(help="On real control planes; the first time, builds them.", negative="")
     ] = False,
+    network: Annotated[
+        bool,
+        Parameter(
+            help="With --real: two clusters with nodes, pods and our own tunnels between them, in "
+            "a network of their own; needs root on Linux.",
+            negative="",
+        ),
+    ] = False,
     json: Annotated[
         bool, Parameter(help="Print one JSON object instead of sentences.", negative="")
     ] = False,
@@ -277,6 +285,10 @@ def demo(
     Example:
         heliograph demo --json
     """
+    if network:
+        from heliograph.cli import demo_network  # noqa: PLC0415 - keeps `--help` quick
+
+        return program.run(demo_network.demo(real=real, as_json=json))
     from heliograph.cli import demo as demo_command  # noqa: PLC0415 - keeps `--help` quick
 
     return program.run(demo_command.demo(real=real, as_json=json))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import msgspec
@@ -35,7 +35,7 @@ async def demo(*, real: bool, as_json: bool) -> int:
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     outcomes: list[Outcome] = []
     running = real_clusters(CLUSTERS, console.print) if real else memory_clusters(CLUSTERS)
-    with _logs_of_a_failure(outcomes):
+    with logs_of_a_failure(lambda: _all_seen(outcomes)):
         async with running as clusters, stage(clusters) as staged:
             where = "real control planes" if real else "in-memory API servers"
             console.print(f"clusters east and west ({where}), joined over a nats-server\n")
@@ -57,13 +57,13 @@ def _all_seen(outcomes: list[Outcome]) -> bool:
 
 
 @contextmanager
-def _logs_of_a_failure(outcomes: list[Outcome]) -> Iterator[None]:
+def logs_of_a_failure(all_seen: Callable[[], bool]) -> Iterator[None]:
     """Keep the programs' logs back, and print them only if something was not seen."""
     kept, failed = io.StringIO(), True
     logs.configure("info", human=True, to=kept)
     try:
         yield
-        failed = not _all_seen(outcomes)
+        failed = not all_seen()
     except asyncio.CancelledError:  # somebody has seen enough
         failed = False
         raise

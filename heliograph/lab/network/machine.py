@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -18,6 +19,7 @@ from heliograph.lab.network.namespaces import SYSTEM_PATH
 _TOOLS: Final = {"unshare": "util-linux", "nsenter": "util-linux", "ip": "iproute2"}
 _NFT: Final = {"nft": "nftables"}
 _LOOK_S: Final = 10.0
+_TUN: Final = Path("/dev/net/tun")
 
 
 class _Address(msgspec.Struct):
@@ -49,6 +51,21 @@ def require_tools() -> None:
             raise NetworkUnavailable(
                 f"networks in the laboratory need {tool}, which is not here: install {package}"
             )
+
+
+def require_tun(device: Path = _TUN) -> None:
+    """Refuse a machine on which no program can have an interface of its own.
+
+    Raises:
+        NetworkUnavailable: Says what is missing, and what to do.
+    """
+    try:
+        device.open("r+b", buffering=0).close()
+    except OSError as error:
+        raise NetworkUnavailable(
+            f"tunnels in the laboratory need {device}, which cannot be used here "
+            f"({error.strerror}): load the module (modprobe tun), or give the container the device"
+        ) from error
 
 
 def used_ranges() -> tuple[IPv4Network, ...]:
