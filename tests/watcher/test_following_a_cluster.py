@@ -72,6 +72,13 @@ class Watching:
         return None if payload is None else decode(parse_subject(str(where)), payload)
 
     @property
+    def vouched(self) -> bool:
+        """Whether the last lease says what the stream holds, or that the cluster has left."""
+        message = self.said(CLUSTER)
+        announced = isinstance(message, ClusterAnnounced)
+        return message.digests is not None if announced else message is not None
+
+    @property
     def cluster(self) -> ClusterAnnounced:
         """Return the last lease."""
         message = self.said(CLUSTER)
@@ -104,7 +111,7 @@ class World:
         """Run a watcher until it has caught up, and on."""
         async with connected(self.server.url) as bus, self.running(bus, **settings) as watching:
             await watching.watcher.caught_up()
-            await eventually(lambda: watching.said(CLUSTER))
+            await eventually(lambda: watching.vouched)  # the reader may be behind the watcher
             yield watching
 
     @contextlib.asynccontextmanager
