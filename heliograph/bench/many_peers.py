@@ -26,6 +26,7 @@ from heliograph.contract.messages import NodeAnnounced
 from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import Kind
 from heliograph.wireguard.device import Device, DevicePeer, SetPeer
+from heliograph.wireguard.errors import TunnelBusy
 from services.peerer.settings import PeererSettings
 from services.peerer.wireguard.identity import Identity
 from services.peerer.wireguard.keeping import Keeper
@@ -82,7 +83,7 @@ async def measure(peers: int, changes: int, folder: Path, program: str) -> ManyP
         await many.keeper.open()
         first = await _timed(many)
         await _delete(many)
-        await many.keeper.open()
+        await _open_again(many)
         again = await _timed(many)
         standing = many.keeper.standing
         assert standing is not None  # noqa: S101 - it was opened
@@ -117,6 +118,17 @@ async def _delete(many: Many) -> None:
     many.keeper.forget()
 
 
+async def _open_again(many: Many) -> None:
+    """Make the interface again; the program of the one that was deleted takes its time to end."""
+    while True:
+        try:
+            await many.keeper.open()
+        except TunnelBusy:
+            await asyncio.sleep(0.01)
+        else:
+            return
+
+
 async def _timed(many: Many) -> float:
     begun_s = time.perf_counter()
     await many.keeper.reconcile()
@@ -127,6 +139,8 @@ async def _floor(
     many: Many, device: Device, routes: list[str], changes: int
 ) -> tuple[float, tuple[float, ...]]:
     """Return how long the tools of WireGuard and iproute2 need for the same, on a new interface."""
+    await _open_again(many)
+    many.keeper.close()
     tunnels = Tunnels(many.own)
     try:
         await tunnels.open(lambda _: many.identity.key)
