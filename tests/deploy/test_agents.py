@@ -125,5 +125,7 @@ async def test_an_agent_annotates_its_own_node_and_nothing_else(
         assert "annotations of heliograph.io only" in foreign
         assert "annotations only" in await patch("w1", metadata={"labels": {"role": "x"}})
         assert "annotations only" in await patch("w1", spec={"unschedulable": True})
+        kept = await patch("w1", metadata={"finalizers": ["example.com/never"]})
+        assert "annotations only" in kept
         gone = {"annotations": {"heliograph.io/public-key": None}}
         assert await patch("w1", metadata=gone) == ""
