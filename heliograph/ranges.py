@@ -7,35 +7,38 @@ import socket
 from collections.abc import Iterable
 from typing import Final
 
-IPV4_BITS: Final = 32
 _DIGITS: Final = 3
+_IPV4_BYTES: Final = 4
+
+
+def split_plain(cidr: str) -> tuple[bytes, int] | None:
+    """Return address (4 bytes, or 16) and prefix length of a range in its plain form; else None.
+
+    In a fifth of the time that Python's ipaddress takes, and there are thousands of ranges. Other
+    forms, such as a mask in place of the length, are for that library.
+    """
+    address, _, length = cidr.partition("/")
+    try:
+        raw = socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+    except (OSError, ValueError):
+        return None
+    if len(length) > _DIGITS or not (length.isascii() and length.isdecimal()):
+        return None
+    return (raw, int(length)) if int(length) <= len(raw) * 8 else None
 
 
 def canonical(cidr: str) -> str | None:
     """Return the range with its host bits cleared; None if the text is none."""
-    plain = _plain_ipv4(cidr)
-    if plain is not None:
-        return plain
+    plain = split_plain(cidr)
+    if plain is not None and len(plain[0]) == _IPV4_BYTES:  # inet_ntop writes IPv6 another way
+        raw, length = plain
+        host_bits = _IPV4_BYTES * 8 - length
+        first = int.from_bytes(raw, "big") >> host_bits << host_bits
+        return f"{socket.inet_ntoa(first.to_bytes(_IPV4_BYTES, 'big'))}/{length}"
     try:
         return str(ipaddress.ip_network(cidr, strict=False))
     except ValueError:
         return None
-
-
-def _plain_ipv4(cidr: str) -> str | None:
-    """Return it for IPv4 in its plain form, in a fifth of the time; else None."""
-    address, _, length = cidr.partition("/")
-    if ":" in address or not (length.isascii() and length.isdecimal()) or len(length) > _DIGITS:
-        return None
-    bits = IPV4_BITS - int(length)
-    try:
-        raw = socket.inet_pton(socket.AF_INET, address)
-    except (OSError, ValueError):
-        return None
-    if bits < 0:
-        return None
-    first = int.from_bytes(raw, "big") >> bits << bits
-    return f"{socket.inet_ntoa(first.to_bytes(4, 'big'))}/{IPV4_BITS - bits}"
 
 
 def join_ranges(cidrs: Iterable[str]) -> tuple[str, ...]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import functools
 import ipaddress
 import operator
-import socket
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Final
+
+from heliograph.ranges import split_plain
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -52,20 +53,15 @@ def span_of_text(cidr: str) -> Span:
 
 
 def _plain_span(cidr: str) -> Span | None:
-    """Return the addresses of a range in its plain form, in a tenth of the time; else None."""
-    address, _, length = cidr.partition("/")
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        raw = socket.inet_pton(family, address)
-    except (OSError, ValueError):
+    """Return the addresses of a range in its plain form, quickly; else None."""
+    plain = split_plain(cidr)
+    if plain is None:
         return None
-    bits = len(raw) * 8
-    if not (length.isascii() and length.isdecimal()) or int(length) > bits:
-        return None
-    last = int.from_bytes(raw, "big") | (1 << (bits - int(length))) - 1
-    first = last ^ (1 << (bits - int(length))) - 1
-    offset = IPV6 if family == socket.AF_INET6 else 0
-    return first + offset, last + offset
+    raw, length = plain
+    host_mask = (1 << (len(raw) * 8 - length)) - 1
+    last = int.from_bytes(raw, "big") | host_mask
+    offset = IPV6 if ":" in cidr else 0
+    return (last ^ host_mask) + offset, last + offset
 
 
 @functools.lru_cache(maxsize=1024)

@@ -6,6 +6,7 @@ import ipaddress
 import socket
 from typing import Final
 
+from heliograph.ranges import split_plain
 from heliograph.wireguard.errors import TunnelError
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -40,21 +41,17 @@ def join_endpoint(address: str, port: int) -> str:
 def pack_range(text: str) -> tuple[bytes, int]:
     """Return network address (4 bytes, or 16) and prefix length of a range without host bits.
 
-    Python's ipaddress takes ten times as long, and there are thousands of ranges.
-
     Raises:
         TunnelError: It is none.
     """
-    address, _, length = text.partition("/")
-    try:
-        raw = socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
-        bits = int(length) if length.isascii() and length.isdecimal() else -1
-    except OSError:
-        raw, bits = b"", -1
-    host_bits = len(raw) * 8 - bits
-    if bits < 0 or host_bits < 0 or int.from_bytes(raw, "big") & ((1 << host_bits) - 1):
+    plain = split_plain(text)
+    if plain is None or _has_host_bits(*plain):
         raise TunnelError(f"{text!r} is no range that WireGuard takes")
-    return raw, bits
+    return plain
+
+
+def _has_host_bits(raw: bytes, length: int) -> bool:
+    return bool(int.from_bytes(raw, "big") & ((1 << (len(raw) * 8 - length)) - 1))
 
 
 def format_address(raw: bytes) -> str:
