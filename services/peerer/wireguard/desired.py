@@ -126,11 +126,12 @@ def desire_peers(neighbour: Neighbour, here: Here) -> DesiredPeers:
     """Return the peers of one admitted cluster."""
     neighbour, otherwise = split_peering(neighbour, here, "wireguard")
     nodes = neighbour.nodes
-    refused = judge_nodes(neighbour, here)
+    reached = reached_before(here, neighbour.cluster)
+    refused = judge_nodes(neighbour, here, reached)
     shared, not_shared = shared_ranges(
         neighbour,
         here,
-        reached=reached_before(here, neighbour.cluster),
+        reached=reached,
         reached_in=lambda span: reached_in(here, neighbour.cluster, span),
     )
     holders = {n: Holder(cluster=neighbour.cluster, node=n) for n in nodes if n not in refused}

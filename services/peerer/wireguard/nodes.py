@@ -35,9 +35,9 @@ MAX_RANGES: Final = 64
 """Pod ranges of one node: Kubernetes gives at most one of each family."""
 
 
-def judge_nodes(neighbour: Neighbour, here: Here) -> dict[str, Refusal]:
-    """Return the refusal of each node that is not peered with."""
-    judging = _Judging(neighbour, here)
+def judge_nodes(neighbour: Neighbour, here: Here, reached: Spans) -> dict[str, Refusal]:
+    """Return the refusal of each node that is not peered with; `reached` is `reached_before`."""
+    judging = _Judging(neighbour, here, reached)
     refused = ((name, judging.refusal(name)) for name in sorted(neighbour.nodes))
     return {name: refusal for name, refusal in refused if refusal is not None}
 
@@ -89,11 +89,11 @@ class _Judging(Judging):
     )
 
     @override
-    def __init__(self, neighbour: Neighbour, here: Here) -> None:
+    def __init__(self, neighbour: Neighbour, here: Here, reached: Spans) -> None:
         super().__init__(neighbour, here)
         self._tunnels = spans_of(neighbour.declaration.tunnel_cidrs)
         self._addresses = Owners()
-        self._reached = reached_before(here, neighbour.cluster)
+        self._reached = reached
 
     def refusal(self, name: str) -> Refusal | None:
         """Return why a node is not peered with; one that is has its ranges from now on."""
