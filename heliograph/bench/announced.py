@@ -26,6 +26,7 @@ from heliograph.lab.network import (
     NodeSpec,
     Program,
 )
+from heliograph.lab.network.mesh import Mesh
 
 _REST_S: Final = 0.15
 _WAIT_S: Final = 30.0
@@ -42,14 +43,14 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 async def announcements(
-    samples: int, nodes: int, folder: Path, command: tuple[str, str], progress: Progress
+    samples: int, nodes: int, folder: Path, binary: Path, progress: Progress
 ) -> Announcements:
     """Announce so many nodes to agents, then to relays, on so many nodes each."""
     west = ClusterSpec(name="west", nodes=tuple(NodeSpec(name=f"w{n}") for n in range(nodes)))
     east = ClusterSpec(name="east", nodes=(NodeSpec(name="e0"),))
     spec = LaboratorySpec(clusters=(west, east))
     async with Laboratory(spec, folder, progress=progress) as laboratory:
-        stage = _Stage(laboratory, command)
+        stage = _Stage(laboratory, binary)
         await stage.prepare()
         progress(f"{samples} nodes are announced to {nodes} agents")
         ours = await stage.announce(samples, stage.agents(), _changed_at)
@@ -68,38 +69,30 @@ async def announcements(
 class _Stage:
     """Two clusters, the programs that both sides need, and what is measured."""
 
-    def __init__(self, laboratory: Laboratory, command: tuple[str, str]) -> None:
+    def __init__(self, laboratory: Laboratory, binary: Path) -> None:
         self._west, self._east = (laboratory.clusters[name] for name in ("west", "east"))
-        self._command = command
+        self._mesh = Mesh(laboratory, binary)
+        self._wireguard = (str(binary), "wireguard-go")
         self._programs: list[Program] = []
         self._announced = 0
 
     async def prepare(self) -> None:
         """Start the watcher of east, and what writes down in west that east takes part."""
-        for cluster in (self._west, self._east):
-            (await cluster.kubectl("create", "namespace", "heliograph")).text()
+        await self._mesh.prepare()
         pods = f"--pod-cidrs={self._east.plan.pods}"
         self._start(self._east, "watcher", pods)
         self._start(self._west, "reflector", f"--import-from=east={self._east.nats_url}")
 
     def agents(self) -> list[Program]:
         """Start an agent on each node of west."""
-        made = []
-        for node in self._west.nodes:
-            flags = (
-                *("peerer", "--backend=wireguard", f"--node={node.node}"),
-                *(f"--key-file={node.folder / 'key'}", f"--userspace={' '.join(self._command)}"),
-                f"--import-from=east={self._east.nats_url}",
-            )
-            made.append(node.heliograph(*flags, *_common(self._west)))
-        return made
+        return [self._mesh.start_agent(self._west, node) for node in self._west.nodes]
 
     def relays(self) -> list[Program]:
         """Start the floor's relay on each node of west."""
         module = (sys.executable, "-m", "heliograph.bench.tunnel_relay")
         return [
             node.spawn(
-                (*module, self._east.nats_url, "east", "floor0", *self._command), name="floor"
+                (*module, self._east.nats_url, "east", "floor0", *self._wireguard), name="floor"
             )
             for node in self._west.nodes
         ]
@@ -138,7 +131,9 @@ class _Stage:
             program.stop()
 
     def _start(self, cluster: Cluster, name: str, *flags: str) -> None:
-        self._programs.append(cluster.control_plane.heliograph(name, *_common(cluster), *flags))
+        self._programs.append(
+            cluster.control_plane.heliograph(name, *self._mesh.common(cluster), *flags)
+        )
 
     async def _add_node(self) -> None:
         """Write a Node into east, as its agent leaves it; nobody reaches it."""
@@ -157,14 +152,6 @@ class _Stage:
             "spec": {"podCIDR": f"{cidr}/24", "podCIDRs": [f"{cidr}/24"]},
         }
         await self._east.api.create("/api/v1/nodes", node)
-
-
-def _common(cluster: Cluster) -> tuple[str, ...]:
-    return (
-        f"--cluster={cluster.name}",
-        f"--kubeconfig={cluster.kubeconfig}",
-        f"--nats={cluster.nats_url}",
-    )
 
 
 def _all_longer(programs: list[Program], at_s: Callable[[_Line], float], before: list[int]) -> bool:

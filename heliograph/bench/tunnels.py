@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import statistics
 import sys
 import tempfile
@@ -43,22 +42,19 @@ async def tunnels(samples: int, nodes: int, peers: int, progress: Progress) -> T
         raise InputError(f"--peers {peers} cannot be: give a number from 10 to {_MOST_PEERS}")
     with tempfile.TemporaryDirectory(prefix="heliograph-bench-") as folder:
         binary = await ensure_built(progress)
-        command = (str(binary), "wireguard-go")
-        many = await _many(peers, Path(folder) / "many", command, progress)
+        many = await _many(peers, Path(folder) / "many", binary, progress)
         announced = await announcements(
-            samples, nodes, Path(folder) / "announced", command, progress
+            samples, nodes, Path(folder) / "announced", binary, progress
         )
     return TunnelFigures(announcements=announced, many=many)
 
 
-async def _many(
-    peers: int, folder: Path, command: tuple[str, str], progress: Progress
-) -> ManyPeers:
+async def _many(peers: int, folder: Path, binary: Path, progress: Progress) -> ManyPeers:
     """Measure some rounds, each on a new interface, in a network of their own."""
     rounds = []
     async with Laboratory(_ALONE, folder) as laboratory:
         node = laboratory.clusters["west"].node("w1")
-        arguments = (str(peers), str(_CHANGES), str(node.folder), *command)
+        arguments = (str(peers), str(_CHANGES), str(node.folder), str(binary), "wireguard-go")
         for number in range(_ROUNDS):
             progress(f"{peers} peers, round {number + 1} of {_ROUNDS}")
             ran = await node.run(
@@ -66,7 +62,6 @@ async def _many(
             )
             line = ran.text().strip().rpartition("\n")[2]
             rounds.append(msgspec.json.decode(line, type=ManyPeersMeasured))
-            await asyncio.sleep(0)
     return _summed(rounds)
 
 
