@@ -6,7 +6,6 @@ to addresses that are not its own.
 
 from __future__ import annotations
 
-import socket
 from typing import Final
 
 from heliograph.admission.declaration import Declaration
@@ -18,6 +17,7 @@ from heliograph.admission.spans import (
     spans_of,
     touches,
 )
+from heliograph.ranges import IPV4_BYTES, pack_address
 
 PRIVATE_RANGES: Final = (
     *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"),  # RFC 1918
@@ -53,14 +53,10 @@ class RangePolicy:
 
     def admits_address(self, address: str, declared: tuple[str, ...]) -> bool:
         """Tell whether the address lies in a range that its cluster declared and we admit."""
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        try:
-            packed = socket.inet_pton(family, address)
-        except OSError:
+        raw = pack_address(address)
+        if raw is None:
             return False
-        number = int.from_bytes(packed)
-        if family == socket.AF_INET6:
-            number += IPV6
+        number = int.from_bytes(raw) + (0 if len(raw) == IPV4_BYTES else IPV6)
         return (
             holds(spans_of(declared), number)
             and holds(self._admitted, number)

@@ -53,8 +53,8 @@ def span_of_text(cidr: str) -> Span:
 
 
 def _plain_span(cidr: str) -> Span | None:
-    """Return the addresses of a range in its plain form, quickly; else None."""
-    plain = split_plain(cidr)
+    """Return the addresses of a range in its plain form, or of one address, quickly; else None."""
+    plain = split_plain(cidr if "/" in cidr else f"{cidr}/{128 if ':' in cidr else 32}")
     if plain is None:
         return None
     raw, length = plain

@@ -7,7 +7,8 @@ import re
 from typing import Final
 
 from heliograph.memo import remembered
-from heliograph.ranges import canonical
+from heliograph.ranges import canonical, pack_address
+from heliograph.wireguard.endpoints import format_address
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -22,12 +23,10 @@ _WITH_PREFIX: Final = re.compile(r"[^/%]+/[0-9]{1,3}")
 @remembered
 def parse_address(text: str) -> IPAddress | None:
     """Return the address, an IPv4 one where it is mapped into IPv6; None if the text is none."""
-    if "%" in text:  # a zone means nothing elsewhere
+    raw = pack_address(text)
+    if raw is None:  # a zone means nothing elsewhere
         return None
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
+    address = ipaddress.ip_address(raw)
     return getattr(address, "ipv4_mapped", None) or address
 
 
@@ -39,7 +38,7 @@ def parse_cidr(text: str) -> str | None:
 
 def host_cidr(address: IPAddress) -> str:
     """Return the range of one address: /32 or /128."""
-    return f"{address}/{address.max_prefixlen}"
+    return f"{format_address(address.packed)}/{address.max_prefixlen}"
 
 
 def is_public(address: IPAddress) -> bool:

@@ -6,12 +6,11 @@ import ipaddress
 import socket
 from typing import Final
 
-from heliograph.ranges import split_plain
+from heliograph.ranges import IPV4_BYTES, split_plain
 from heliograph.wireguard.errors import TunnelError
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-IPV4_BYTES: Final = 4
 _MAX_PORT: Final = 65535
 
 

@@ -6,11 +6,11 @@ import base64
 import binascii
 import ipaddress
 import re
-import socket
 from typing import Final
 
 from heliograph.contract.names import is_dns_subdomain
 from heliograph.memo import remembered
+from heliograph.ranges import IPV4_BYTES, pack_address, split_plain
 
 _KEY_BYTES: Final = 32
 _MAX_UINT16: Final = 65535
@@ -58,6 +58,9 @@ def parse_interface(text: str) -> str | None:
     """Return "address/mask" in canonical form; None without a mask, or with a zone."""
     if "/" not in text or "%" in text:  # a zone means nothing elsewhere
         return None
+    plain = split_plain(text)
+    if plain is not None and len(plain[0]) == IPV4_BYTES:
+        return f"{text.partition('/')[0]}/{plain[1]}"
     try:
         return str(ipaddress.ip_interface(text))
     except ValueError:
@@ -71,8 +74,5 @@ def parse_number(text: str) -> int | None:
 
 def is_ip(text: str, version: int) -> bool:
     """Tell whether a text is an address of this version, without a zone."""
-    try:
-        socket.inet_pton(socket.AF_INET if version == _IPV4 else socket.AF_INET6, text)
-    except (OSError, ValueError):
-        return False
-    return True
+    raw = pack_address(text)
+    return raw is not None and (len(raw) == IPV4_BYTES) == (version == _IPV4)

@@ -11,7 +11,8 @@ from typing import Final
 
 import msgspec
 
-from heliograph.wireguard.endpoints import IPV4_BYTES, IPAddress, format_address, pack_range
+from heliograph.ranges import IPV4_BYTES, pack_address
+from heliograph.wireguard.endpoints import IPAddress, format_address, pack_range
 from heliograph.wireguard.errors import TunnelError
 from heliograph.wireguard.interface import ROUTE_PROTOCOL, Route
 from heliograph.wireguard.nlmsg import (
@@ -88,7 +89,7 @@ def add(route: Route, interface: int, *, replace: bool = False) -> Request:
     scope = _LINK if family == socket.AF_INET else _UNIVERSE
     header = _HEADER.pack(family, bits, 0, 0, _MAIN, ROUTE_PROTOCOL, scope, _UNICAST, 0)
     if route.source is not None:
-        attrs += attribute(_PREFSRC, _pack_address(route.source))
+        attrs += attribute(_PREFSRC, _pack_source(route.source))
     return Request(NEW_ROUTE, flags, header + attrs)
 
 
@@ -106,11 +107,11 @@ def _target(route: Route, interface: int) -> tuple[int, int, bytes]:
     return socket.AF_INET6, bits, _TARGET6.pack(20, _DST, raw, 8, _OIF, interface)
 
 
-def _pack_address(text: str) -> bytes:
-    try:
-        return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
-    except OSError as exc:
-        raise TunnelError(f"{text!r} is no address that a route could have as its source") from exc
+def _pack_source(text: str) -> bytes:
+    raw = pack_address(text)
+    if raw is None:
+        raise TunnelError(f"{text!r} is no address that a route could have as its source")
+    return raw
 
 
 def dump_ours(family: int, interface: int) -> Request:

@@ -16,9 +16,9 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from heliograph.ranges import IPV4_BYTES
 from heliograph.wireguard.device import Device, DeviceChange, DevicePeer, RemovePeer, SetPeer
 from heliograph.wireguard.endpoints import (
-    IPV4_BYTES,
     format_address,
     join_endpoint,
     pack_range,
