@@ -26,7 +26,7 @@ from heliograph.errors import TerminalError
 from heliograph.kilo.mesh import Mesh, Segment, mesh_of
 from heliograph.kilo.peer import PeerSpec
 from heliograph.kilo.specs import peer_spec
-from services.peerer.judging import Here, Neighbour, own_addresses, split_peering
+from services.peerer.judging import Here, Neighbour, split_peering
 from services.peerer.nodes import judge_nodes
 from services.peerer.refusal import Refusal, cluster_refusal
 from services.peerer.shared import shared_ranges
@@ -82,7 +82,7 @@ def desire_peers(neighbour: Neighbour, here: Here) -> DesiredPeers:
         )
     refused = judge_nodes(neighbour, here, mesh)
     shared, not_shared = shared_ranges(neighbour, here)
-    mesh = _with_declared_addresses(mesh, neighbour.declaration, own_addresses(here))
+    mesh = _with_declared_addresses(mesh, neighbour.declaration, here.own)
     peers = (_peer(segment, nodes, refused, here) for segment in mesh.segments)
     return DesiredPeers(
         exporting=neighbour.cluster,

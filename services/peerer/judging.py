@@ -41,13 +41,29 @@ class Here(msgspec.Struct, frozen=True, kw_only=True):
         taken: Addresses of its own ranges, and of all admitted clusters' ranges.
         book: Whose each key and node address is.
         before: By admitted cluster, those of its own ranges and of all that have a better right.
+        own: Where its nodes are: these it reaches by itself.
     """
 
     cluster: ClusterId
     policy: RangePolicy
     taken: Spans
     book: Book
-    before: Mapping[ClusterId, Spans] = {}
+    before: Mapping[ClusterId, Spans]
+    own: Spans
+
+
+def make_here(
+    cluster: ClusterId, policy: RangePolicy, before: Mapping[ClusterId, Spans], book: Book
+) -> Here:
+    """Return the importing cluster; `before` has itself first, and the last right last."""
+    return Here(
+        cluster=cluster,
+        policy=policy,
+        taken=tuple(before.values())[-1],
+        book=book,
+        before=before,
+        own=spans_of(tuple(cidr for cidr, _ in _own(book, cluster))),
+    )
 
 
 class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,15 +95,9 @@ def split_peering(
     return alike, (peers_otherwise(here.cluster, neighbour.cluster, others, ours),)
 
 
-def own_addresses(here: Here) -> Spans:
-    """Return where the importing cluster's nodes are: these it reaches by itself."""
-    return spans_of(tuple(cidr for cidr, _ in _own(here)))
-
-
-def _own(here: Here) -> Iterator[tuple[str, Holder]]:
-    book = here.book
+def _own(book: Book, cluster: ClusterId) -> Iterator[tuple[str, Holder]]:
     known = chain(book.addresses.items(), book.endpoints.items())
-    return ((cidr, holder) for cidr, holder in known if holder.cluster == here.cluster)
+    return ((cidr, holder) for cidr, holder in known if holder.cluster == cluster)
 
 
 class Judging:
@@ -107,7 +117,7 @@ class Judging:
         declared = neighbour.declaration
         self._declared = spans_of(declared.pod_cidrs)
         self._for_else = spans_of((*declared.service_cidrs, *declared.tunnel_cidrs))
-        self._own = own_addresses(here)
+        self._own = here.own
         self._pods = Owners()
 
     def where(self, node: str) -> Where:
@@ -163,7 +173,10 @@ class Judging:
 
     def node_inside(self, span: Span) -> str:
         """Return one of the importing cluster's nodes, of those with an address in a range."""
-        held = ((holder.node, span_of_text(cidr)) for cidr, holder in _own(self.here))
+        held = (
+            (holder.node, span_of_text(cidr))
+            for cidr, holder in _own(self.here.book, self.here.cluster)
+        )
         inside = (node for node, address in held if touches((span,), address))
         return f"{self.here.cluster}'s own node {next(inside)}"
 

@@ -14,7 +14,7 @@ from heliograph.contract.names import ClusterId
 from heliograph.membership.record import Membership
 from heliograph.wireguard.notation import endpoint_name
 from services.peerer.book import Book, make_book
-from services.peerer.judging import Here, Neighbour
+from services.peerer.judging import Here, Neighbour, make_here
 from services.peerer.refusal import Refusal, cluster_refusal
 from services.peerer.settings import PeererSettings
 from services.peerer.table import NodeTable
@@ -99,14 +99,8 @@ class Neighbourhood:
     def here(self) -> Here:
         """Return the importing cluster, as far as it decides about peers."""
         if self._here is None:
-            before = self._ranges()
-            self._here = Here(
-                cluster=self.importing,
-                policy=self.policy,
-                taken=next(reversed(before.values())),
-                before=before,
-                book=make_book((name, self.nodes(name)) for name in self._by_right()),
-            )
+            book = make_book((name, self.nodes(name)) for name in self._by_right())
+            self._here = make_here(self.importing, self.policy, self._ranges(), book)
         return self._here
 
     def hosts(self) -> frozenset[str]:

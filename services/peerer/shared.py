@@ -8,7 +8,7 @@ from typing import Final
 from heliograph.admission.spans import Span, Spans, span_of_text, touches
 from heliograph.contract.names import ClusterId
 from heliograph.kilo.addresses import parse_cidr
-from services.peerer.judging import Here, Neighbour, own_addresses
+from services.peerer.judging import Here, Neighbour
 from services.peerer.refusal import Refusal, cluster_refusal
 
 MAX_SHARED: Final = 32
@@ -30,7 +30,7 @@ def shared_ranges(
         reached: Addresses at which others with a better right are reached without a tunnel.
         reached_in: Returns who is, in a range that has some of these.
     """
-    own = own_addresses(here)
+    own = here.own
     routed: list[str] = []
     refusals: list[Refusal] = []
     texts = neighbour.declaration.service_cidrs

@@ -24,7 +24,7 @@ from heliograph.marks import (
     SOURCE_CLUSTER_LABEL,
 )
 from services.peerer.book import make_book
-from services.peerer.judging import Here, Neighbour
+from services.peerer.judging import Here, Neighbour, make_here
 from services.peerer.operations import CreatePeer, DeletePeer, Operation
 
 HERE, EAST, SOUTH, WEST = map(ClusterId, ("here", "east", "south", "west"))
@@ -98,13 +98,8 @@ def here(
     spans = {one.cluster: declared_spans(one) for one in declared}
     taken = list(accumulate(spans.values(), lambda some, more: joined((*some, *more))))
     known = ((one.cluster, one.nodes) for one in neighbours)
-    return Here(
-        cluster=HERE,
-        policy=RangePolicy(admitted),
-        taken=taken[-1],
-        before=dict(zip(spans, taken, strict=True)),
-        book=make_book(((HERE, own or {}), *known)),
-    )
+    before = dict(zip(spans, taken, strict=True))
+    return make_here(HERE, RangePolicy(admitted), before, make_book(((HERE, own or {}), *known)))
 
 
 def spec(

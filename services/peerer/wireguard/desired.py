@@ -15,7 +15,7 @@ from heliograph.contract.messages import NodeAnnounced
 from heliograph.contract.names import ClusterId
 from heliograph.wireguard.notation import parse_public_key
 from services.peerer.book import Holder
-from services.peerer.judging import Here, Neighbour, own_addresses, split_peering
+from services.peerer.judging import Here, Neighbour, split_peering
 from services.peerer.refusal import Refusal
 from services.peerer.shared import shared_ranges
 from services.peerer.wireguard.nodes import judge_nodes, reached_before, reached_in, tunnel_cidr_of
@@ -114,7 +114,7 @@ class Desiring:
 def _judge_alike(one: Here, other: Here) -> bool:
     """Tell whether nodes are judged by both in the same way."""
     same = one.policy is other.policy and one.before == other.before
-    return same and one.book.keys == other.book.keys and own_addresses(one) == own_addresses(other)
+    return same and one.book.keys == other.book.keys and one.own == other.own
 
 
 def _standing_still(neighbour: Neighbour) -> Neighbour:

@@ -74,6 +74,10 @@ class Health:
             return State.SILENT
         return State.ANSWERING if watched.heard else State.UNTRIED
 
+    def silent(self) -> frozenset[str]:
+        """Return the keys of the peers that do not answer any more."""
+        return frozenset(k for k, one in self._peers.items() if one.silent_s >= SILENT_AFTER_S)
+
     def to_ask(self) -> Iterable[str]:
         """Yield the peers to send something that calls for an answer."""
         return (key for key, peer in self._peers.items() if peer.silent_s >= ASK_AFTER_S)

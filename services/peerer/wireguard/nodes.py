@@ -53,12 +53,12 @@ def _host_range(interface: str) -> str | None:
     return host_cidr(address) if address else None
 
 
-def is_routed(address: str, here: Here, cluster: ClusterId) -> bool:
-    """Tell whether an address, of a cluster's node, is in a range that goes through the tunnels.
+def routed_before(here: Here, cluster: ClusterId) -> Spans:
+    """Return the addresses that go through the tunnels, as far as a cluster's nodes are concerned.
 
-    Ranges of clusters with a lesser right do not count: what is around it is not routed.
+    Ranges of clusters with a lesser right do not count: what is around a node is not routed.
     """
-    return touches(here.before.get(cluster, here.taken), span_of_text(address))
+    return here.before.get(cluster, here.taken)
 
 
 def reached_in(here: Here, cluster: ClusterId, span: Span) -> str:
@@ -121,7 +121,7 @@ class _Judging(Judging):
             return
         if is_special(host):
             yield _unreadable(where, f"the endpoint {node.endpoint}, which no other machine has")
-        if is_routed(host, self.here, where.exporting):
+        if touches(routed_before(self.here, where.exporting), span_of_text(host)):
             yield where.refuse(
                 "AddressTaken",
                 f"the endpoint {node.endpoint}, an address inside of a range that is routed "

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping
 
 import msgspec
 from typing_extensions import override
 
-from heliograph.admission.policy import is_special
 from heliograph.admission.spans import span_of_text, touches
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.contract.names import ClusterId
-from heliograph.memo import remembered
 from heliograph.wireguard.device import Device
-from heliograph.wireguard.endpoints import join_endpoint
 from heliograph.wireguard.interface import Interface
-from heliograph.wireguard.notation import endpoint_name, parse_endpoint
-from services.peerer.claims import Candidate, resolve_claims
 from services.peerer.neighbourhood import Neighbourhood
 from services.peerer.refusal import Refusal, not_recorded
 from services.peerer.settings import PeererSettings
+from services.peerer.wireguard.assigning import Around, Assigning, active_key
 from services.peerer.wireguard.desired import DesiredPeer, DesiredPeers, Desiring
-from services.peerer.wireguard.health import Health, State
-from services.peerer.wireguard.nodes import is_routed
+from services.peerer.wireguard.endpoint import device_endpoint
+from services.peerer.wireguard.health import Health
+from services.peerer.wireguard.nodes import routed_before
 from services.peerer.wireguard.plan import Target, routes_of
 
 
@@ -80,7 +76,7 @@ class Picture(Neighbourhood):
         super().__init__(importing, settings)
         self.resolved: dict[str, str] = {}
         self.health = Health()
-        self._importer = f"{importing}/{node}"
+        self._assigning = Assigning(f"{importing}/{node}")
         self._namespace = settings.namespace
         self._endpoints: dict[str, str] = {}
         self._desired: Mapping[ClusterId, DesiredPeers] | None = None
@@ -122,18 +118,22 @@ class Picture(Neighbourhood):
 
     def wanted(self, device: Device, *, persistent_keepalive: int) -> Wanted:
         """Return what should stand, as claims and keys stand now."""
+        around = Around(
+            silent=self.health.silent(),
+            resolved=dict(self.resolved),
+            persistent_keepalive=persistent_keepalive,
+        )
         targets: dict[str, Target] = {}
         for refused in self._refused():
             targets.update(self._kept(refused, device, persistent_keepalive))
-        for cluster in self.desired().values():
-            targets.update(self._targets(cluster, device, persistent_keepalive))
-        return Wanted(targets=_each_once(targets), certain=self.certain)
+        targets |= self._assigning.of(self.desired(), device, self.here(), around)
+        return Wanted(targets=self._moved(_each_once(targets)), certain=self.certain)
 
     def known(self, device: Device) -> Iterator[KnownPeer]:
         """Yield the nodes that have a tunnel, or should; of refused clusters those that have."""
         for exporting, cluster in self.desired().items():
             for peer in cluster.peers.values():
-                active = self._active_key(peer, device)
+                active = active_key(peer, device)
                 yield KnownPeer(
                     exporting=exporting, peer=peer, active=active, shared=cluster.shared
                 )
@@ -153,7 +153,7 @@ class Picture(Neighbourhood):
     def changing(self, device: Device) -> frozenset[str]:
         """Return the keys in use of the nodes that are changing theirs."""
         peers = (peer for one in self.desired().values() for peer in one.peers.values())
-        return frozenset(self._active_key(peer, device) for peer in peers if peer.next_key)
+        return frozenset(active_key(peer, device) for peer in peers if peer.next_key)
 
     def endpoints_set(self, targets: Mapping[str, Target]) -> None:
         """Take that the endpoints of these peers stand as they should: they may roam from now."""
@@ -162,98 +162,37 @@ class Picture(Neighbourhood):
     def _refused(self) -> list[ClusterId]:
         return [c for c in self.decision.refused if not self.is_gone(c)]
 
-    def _targets(
-        self, desired: DesiredPeers, device: Device, keepalive: int
-    ) -> Iterator[tuple[str, Target]]:
-        claims = resolve_claims(desired.shared, self._candidates(desired, device), self._importer)
-        claimed: dict[str, list[str]] = {}
-        for cidr, holder in claims.items():
-            claimed.setdefault(holder, []).append(cidr)
-        for name, peer in desired.peers.items():
-            active = self._active_key(peer, device)
-            endpoint = self._endpoint(peer.endpoint, desired.exporting)
-            for key in peer.keys:
-                held = (*peer.ranges, *claimed.get(name, ())) if key == active else ()
-                yield key, self._target(key, endpoint, frozenset(held), keepalive)
-
-    def _candidates(self, desired: DesiredPeers, device: Device) -> Iterator[Candidate]:
-        for name, peer in desired.peers.items():
-            standing = [device.peers[key].allowed_ips for key in peer.keys if key in device.peers]
-            yield Candidate(
-                segment=name,
-                healthy=self.health.state(self._active_key(peer, device)) is not State.SILENT,
-                holds=frozenset[str]().union(*standing),
-            )
-
-    def _active_key(self, peer: DesiredPeer, device: Device) -> str:
-        """Return the key that has the ranges: of two, the one with the later handshake.
-
-        So they move as soon as the node uses its next key, and back if it goes back.
-        """
-        following = device.peers.get(peer.next_key) if peer.next_key else None
-        if peer.next_key is None or following is None or not following.last_handshake_s:
-            return peer.public_key
-        present = device.peers.get(peer.public_key)
-        if present is not None and present.last_handshake_s > following.last_handshake_s:
-            return peer.public_key
-        return peer.next_key
-
-    def _target(
-        self, key: str, endpoint: str | None, ranges: frozenset[str], keepalive: int
-    ) -> Target:
-        changed = key in self._endpoints and self._endpoints[key] != endpoint
-        silent = self.health.state(key) is State.SILENT
-        return Target(
-            ranges=ranges,
-            endpoint=endpoint,
-            moved=changed or silent,
-            persistent_keepalive=keepalive,
-        )
-
-    def _endpoint(self, announced: str | None, cluster: ClusterId) -> str | None:
-        """Return "address:port" of an endpoint, as a device says it; None if that is not usable.
-
-        Those of a cluster that is refused were judged by nobody.
-        """
-        if announced is None:
-            return None
-        name = endpoint_name(announced)
-        spelt = _spelt(announced if name is None else self._resolved(announced, name))
-        return None if spelt is None or is_routed(spelt[0], self.here(), cluster) else spelt[1]
-
-    def _resolved(self, announced: str, name: str) -> str:
-        """Return an endpoint with the address of its name; what is none stays none."""
-        address = self.resolved.get(name, "") if parse_endpoint(announced) else ""
-        return join_endpoint(address, int(announced.rpartition(":")[2])) if address else ""
+    def _moved(self, targets: Mapping[str, Target]) -> Mapping[str, Target]:
+        """Return the targets, with those marked whose endpoint is set although they have one."""
+        silent, set_before = self.health.silent(), self._endpoints
+        moved = {
+            key: msgspec.structs.replace(target, moved=True)
+            for key, target in targets.items()
+            if key in silent or set_before.get(key, target.endpoint) != target.endpoint
+        }
+        return {**targets, **moved}
 
     def _kept(
         self, cluster: ClusterId, device: Device, keepalive: int
     ) -> Iterator[tuple[str, Target]]:
         """Yield what stands of a cluster that is refused, without the addresses of others."""
-        taken = self.others_addresses(cluster)
+        taken, routed = self.others_addresses(cluster), routed_before(self.here(), cluster)
         for key, node in self._nodes_by_key(cluster).items():
             standing = device.peers.get(key)
             if standing is not None:
                 left = frozenset(
                     c for c in standing.allowed_ips if not touches(taken, span_of_text(c))
                 )
-                endpoint = self._endpoint(node.endpoint, cluster)
-                yield key, self._target(key, endpoint, left, keepalive)
+                endpoint = device_endpoint(node.endpoint, self.resolved, routed)
+                yield (
+                    key,
+                    Target(ranges=left, endpoint=endpoint, persistent_keepalive=keepalive),
+                )
 
     def _nodes_by_key(self, cluster: ClusterId) -> Mapping[str, NodeAnnounced]:
         nodes = self.nodes(cluster).values()
         following = {node.next_public_key: node for node in nodes if node.next_public_key}
         return following | {node.public_key: node for node in nodes}
-
-
-@remembered
-def _spelt(endpoint: str) -> tuple[str, str] | None:
-    """Return address and endpoint as a device says them; None if no machine is there."""
-    if parse_endpoint(endpoint) is None:
-        return None
-    host, _, port = endpoint.rpartition(":")
-    address = str(ipaddress.ip_address(host.strip("[]")))
-    return None if is_special(address) else (address, join_endpoint(address, int(port)))
 
 
 def _each_once(targets: Mapping[str, Target]) -> Mapping[str, Target]:

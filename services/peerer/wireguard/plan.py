@@ -79,13 +79,13 @@ def _given(key: str, target: Target, standing: DevicePeer | None) -> SetPeer | N
             persistent_keepalive=target.persistent_keepalive,
             add=_in_order(target.ranges),
         )
-    change = SetPeer(
-        public_key=key,
-        endpoint=_new_endpoint(target, standing),
-        persistent_keepalive=_other(target.persistent_keepalive, standing.persistent_keepalive),
-        add=_in_order(target.ranges - standing.allowed_ips),
+    endpoint, missing = _new_endpoint(target, standing), target.ranges - standing.allowed_ips
+    keepalive = _other(target.persistent_keepalive, standing.persistent_keepalive)
+    if endpoint is None and keepalive is None and not missing:
+        return None
+    return SetPeer(
+        public_key=key, endpoint=endpoint, persistent_keepalive=keepalive, add=_in_order(missing)
     )
-    return None if change == SetPeer(public_key=key) else change
 
 
 def _new_endpoint(target: Target, standing: DevicePeer) -> str | None:
