@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 R = TypeVar("R")
 
@@ -18,10 +17,20 @@ def remembered(read: Callable[[str], R]) -> Callable[[str], R]:
 
     Texts come from other clusters: neither their number nor their length makes memory grow.
     """
-    remembering = functools.lru_cache(maxsize=_KEPT)(read)
+    return _Remembering(read).__getitem__  # a text that is known costs one look into a dict
 
-    @functools.wraps(read)
-    def reading(text: str) -> R:
-        return read(text) if len(text) > _LONGEST else remembering(text)
 
-    return reading
+class _Remembering(dict[str, R], Generic[R]):
+    """What was read; all is forgotten when it is too much."""
+
+    def __init__(self, read: Callable[[str], R]) -> None:
+        super().__init__()
+        self._read = read
+
+    def __missing__(self, text: str) -> R:
+        found = self._read(text)
+        if len(text) <= _LONGEST:
+            if len(self) >= _KEPT:
+                self.clear()
+            self[text] = found
+        return found

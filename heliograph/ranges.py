@@ -7,6 +7,8 @@ import socket
 from collections.abc import Iterable
 from typing import Final
 
+from heliograph.memo import remembered
+
 _DIGITS: Final = 3
 IPV4_BYTES: Final = 4
 """Of an IPv4 address; one of IPv6 has 16."""
@@ -24,6 +26,7 @@ def pack_address(text: str) -> bytes | None:
         return None
 
 
+@remembered
 def split_plain(cidr: str) -> tuple[bytes, int] | None:
     """Return address (4 bytes, or 16) and prefix length of a range in its plain form; else None.
 
@@ -42,7 +45,10 @@ def canonical(cidr: str) -> str | None:
     if plain is not None and len(plain[0]) == IPV4_BYTES:  # inet_ntop writes IPv6 another way
         raw, length = plain
         host_bits = IPV4_BYTES * 8 - length
-        first = int.from_bytes(raw, "big") >> host_bits << host_bits
+        number = int.from_bytes(raw, "big")
+        first = number >> host_bits << host_bits
+        if first == number and cidr.endswith(f"/{length}"):
+            return cidr
         return f"{socket.inet_ntoa(first.to_bytes(IPV4_BYTES, 'big'))}/{length}"
     try:
         return str(ipaddress.ip_network(cidr, strict=False))

@@ -25,6 +25,7 @@ from heliograph.bench.tunnel_figures import ManyPeersMeasured
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import Kind
+from heliograph.program import run
 from heliograph.wireguard.device import Device, DevicePeer, SetPeer
 from heliograph.wireguard.errors import TunnelBusy
 from services.peerer.settings import PeererSettings
@@ -194,12 +195,12 @@ def _endpoint(number: int) -> str:
     return f"198.51.100.7:{number + 1}"
 
 
-def main() -> None:
+async def _main() -> None:
     """Measure what the command line says."""
     peers, changes, folder, *program = sys.argv[1:]
-    measuring = measure(int(peers), int(changes), Path(folder), " ".join(program))
-    sys.stdout.write(msgspec.json.encode(asyncio.run(measuring)).decode() + "\n")
+    measured = await measure(int(peers), int(changes), Path(folder), " ".join(program))
+    sys.stdout.write(msgspec.json.encode(measured).decode() + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(_main()))  # as an agent runs

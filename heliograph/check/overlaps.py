@@ -12,7 +12,7 @@ from heliograph.admission.spans import Spans, network_of, span_of, spans_of, tou
 from heliograph.check.finding import Finding, counted, named
 from heliograph.check.known import ClusterFacts
 from heliograph.check.ranges import declaration
-from heliograph.kilo.addresses import host_cidr, parse_address
+from heliograph.kilo.addresses import host_cidr_of
 from heliograph.kilo.facts import node_facts
 from heliograph.kube.objects import Node
 
@@ -110,5 +110,4 @@ def _private_cidr(node: Node) -> str | None:
         return None
     if (announced.endpoint or "").rpartition(":")[0].strip("[]") == announced.private_ip:
         return None  # an endpoint's own address is no allowed IP
-    address = parse_address(announced.private_ip)
-    return host_cidr(address) if address else None
+    return host_cidr_of(announced.private_ip)

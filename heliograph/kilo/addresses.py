@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from heliograph.memo import remembered
-from heliograph.ranges import canonical, pack_address
+from heliograph.ranges import IPV4_BYTES, canonical, pack_address
 from heliograph.wireguard.endpoints import format_address
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -39,6 +39,16 @@ def parse_cidr(text: str) -> str | None:
 def host_cidr(address: IPAddress) -> str:
     """Return the range of one address: /32 or /128."""
     return f"{format_address(address.packed)}/{address.max_prefixlen}"
+
+
+@remembered
+def host_cidr_of(text: str) -> str | None:
+    """Return the range of one address; None if the text is none that `parse_address` reads."""
+    raw = pack_address(text)
+    if raw is not None and len(raw) == IPV4_BYTES:  # such a text is canonical
+        return f"{text}/32"
+    address = parse_address(text)
+    return host_cidr(address) if address else None
 
 
 def is_public(address: IPAddress) -> bool:

@@ -10,6 +10,7 @@ from heliograph.contract.messages import NodeAnnounced
 from heliograph.kilo.addresses import (
     IPAddress,
     host_cidr,
+    host_cidr_of,
     is_behind_nat,
     is_public,
     parse_address,
@@ -62,15 +63,12 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 def reach_of(node: NodeAnnounced) -> Reach | None:
     """Return where a node is reached; None for one that Kilo would never call ready.
 
-    Ready takes a key, an endpoint and a pod range. All texts come from another cluster: one that
-    does not parse counts as missing. So does a key in another spelling than the canonical one:
-    Kilo would take it for the same key.
+    All texts come from another cluster: one that does not parse counts as missing.
     """
-    endpoint = parse_endpoint(node.endpoint or "")
     pod_cidr = parse_cidr(node.pod_cidrs[0]) if node.pod_cidrs else None
-    if not (endpoint and pod_cidr and parse_public_key(node.public_key) == node.public_key):
+    if node.endpoint is None or pod_cidr is None or not is_ready(node):
         return None
-    host, _, port = endpoint.rpartition(":")
+    host, _, port = node.endpoint.rpartition(":")
     address = parse_address(host.strip("[]"))
     return Reach(
         host=str(address or host),
@@ -83,23 +81,30 @@ def reach_of(node: NodeAnnounced) -> Reach | None:
     )
 
 
+def is_ready(node: NodeAnnounced) -> bool:
+    """Tell whether a node is fit to be a peer: it has a key, an endpoint and a pod range.
+
+    A key in another spelling than the canonical one is none: Kilo would take it for the same key.
+    """
+    return (
+        bool(node.pod_cidrs)
+        and parse_endpoint(node.endpoint or "") is not None
+        and parse_cidr(node.pod_cidrs[0]) is not None
+        and parse_public_key(node.public_key) == node.public_key
+    )
+
+
 def private_cidr_of(node: NodeAnnounced) -> str | None:
     """Return the private IP of a node as /32 or /128; None if it has none that can be read."""
-    return _host_cidr_of(node.private_ip) if node.private_ip else None
+    return host_cidr_of(node.private_ip) if node.private_ip else None
 
 
-@lru_cache(maxsize=_NODES_KEPT)
 def endpoint_cidr_of(node: NodeAnnounced) -> str | None:
-    """Return the address of a node's endpoint as /32 or /128; None if it is not known."""
-    reach = reach_of(node)
-    place = (reach.place or reach.resolved) if reach else None
-    return place.cidr if place else None
-
-
-@lru_cache(maxsize=_NODES_KEPT)
-def _host_cidr_of(text: str) -> str | None:
-    address = parse_address(text)
-    return host_cidr(address) if address else None
+    """Return where a node that is ready is reached, as /32 or /128; None if that is not known."""
+    if node.endpoint is None or not is_ready(node):
+        return None
+    host = node.endpoint.rpartition(":")[0].strip("[]")
+    return host_cidr_of(host) or host_cidr_of(node.endpoint_ip or "")
 
 
 def _place(address: IPAddress | None) -> Place | None:
