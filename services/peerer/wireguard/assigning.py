@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import TypeAlias
 
@@ -26,13 +26,19 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         silent: The keys of peers that do not answer.
+        active: Of the nodes that change their key, the one that has the ranges, by present key.
         resolved: The address of each DNS name among the endpoints, as far as it has one.
         persistent_keepalive: Seconds.
     """
 
     silent: AbstractSet[str]
+    active: Mapping[str, str]
     resolved: Mapping[str, str]
     persistent_keepalive: int
+
+    def active_key(self, peer: DesiredPeer) -> str:
+        """Return the key of a node that has its ranges."""
+        return self.active.get(peer.public_key, peer.public_key)
 
 
 class _Assigned(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,9 +46,7 @@ class _Assigned(msgspec.Struct, frozen=True, kw_only=True):
 
     desired: DesiredPeers
     keys: tuple[str, ...]
-    changing: tuple[DesiredPeer, ...]
     standing: _Standing
-    active: list[str]
     routed: Spans
     targets: Mapping[str, Target]
 
@@ -84,15 +88,11 @@ class Assigning:
     def _assign(
         self, desired: DesiredPeers, device: Device, routed: Spans, around: Around
     ) -> _Assigned:
-        peers = desired.peers.values()
-        keys = tuple(key for peer in peers for key in peer.keys)
-        changing = tuple(peer for peer in peers if peer.next_key)
+        keys = tuple(key for peer in desired.peers.values() for key in peer.keys)
         return _Assigned(
             desired=desired,
             keys=keys,
-            changing=changing,
             standing=_standing(keys, device),
-            active=_active(changing, device),
             routed=routed,
             targets=dict(_targets(desired, device, routed, around, self._importer)),
         )
@@ -104,26 +104,7 @@ def _is_so_still(known: _Assigned, desired: DesiredPeers, device: Device, routed
         known.desired is desired
         and known.routed == routed
         and known.standing == _standing(known.keys, device)
-        and known.active == _active(known.changing, device)
     )
-
-
-def active_key(peer: DesiredPeer, device: Device) -> str:
-    """Return the key that has the ranges: of two, the one with the later handshake.
-
-    So they move as soon as the node uses its next key, and back if it goes back.
-    """
-    following = device.peers.get(peer.next_key) if peer.next_key else None
-    if peer.next_key is None or following is None or not following.last_handshake_s:
-        return peer.public_key
-    present = device.peers.get(peer.public_key)
-    if present is not None and present.last_handshake_s > following.last_handshake_s:
-        return peer.public_key
-    return peer.next_key
-
-
-def _active(changing: Iterable[DesiredPeer], device: Device) -> list[str]:
-    return [active_key(peer, device) for peer in changing]
 
 
 def _standing(keys: tuple[str, ...], device: Device) -> _Standing:
@@ -135,12 +116,12 @@ def _standing(keys: tuple[str, ...], device: Device) -> _Standing:
 def _targets(
     desired: DesiredPeers, device: Device, routed: Spans, around: Around, importer: str
 ) -> Iterator[tuple[str, Target]]:
-    candidates = (_candidate(peer, device, around.silent) for peer in desired.peers.values())
+    candidates = (_candidate(peer, device, around) for peer in desired.peers.values())
     claimed: dict[str, list[str]] = {}
     for cidr, holder in resolve_claims(desired.shared, candidates, importer).items():
         claimed.setdefault(holder, []).append(cidr)
     for name, peer in desired.peers.items():
-        active = active_key(peer, device)
+        active = around.active_key(peer)
         endpoint = device_endpoint(peer.endpoint, around.resolved, routed)
         for key in peer.keys:
             held = (*peer.ranges, *claimed.get(name, ())) if key == active else ()
@@ -154,10 +135,10 @@ def _targets(
             )
 
 
-def _candidate(peer: DesiredPeer, device: Device, silent: AbstractSet[str]) -> Candidate:
+def _candidate(peer: DesiredPeer, device: Device, around: Around) -> Candidate:
     standing = [device.peers[key].allowed_ips for key in peer.keys if key in device.peers]
     return Candidate(
         segment=peer.node,
-        healthy=active_key(peer, device) not in silent,
+        healthy=around.active_key(peer) not in around.silent,
         holds=frozenset[str]().union(*standing),
     )

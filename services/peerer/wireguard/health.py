@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from heliograph.wireguard.device import Device
+from services.peerer.wireguard.handshakes import Handshakes
 
 SILENT_AFTER_S: Final = 13.0
 """A peer that was asked all the time and sent nothing for so long does not answer any more."""
@@ -43,9 +44,14 @@ class _Watched(msgspec.Struct):
 
 
 class Health:
-    """The states of all peers of one device, by key."""
+    """The states of all peers of one device, by key.
+
+    Attributes:
+        handshakes: In which order they were.
+    """
 
     def __init__(self) -> None:
+        self.handshakes = Handshakes()
         self._peers: dict[str, _Watched] = {}
         self._looked_at_s: float | None = None
 
@@ -56,6 +62,7 @@ class Health:
             device: As it was just read.
             now_s: Of any clock; where it goes back, no time passed.
         """
+        self.handshakes.look(device)
         before = {key: self.state(key) for key in self._peers}
         step_s = 0.0 if self._looked_at_s is None else now_s - self._looked_at_s
         self._looked_at_s = now_s

@@ -87,11 +87,12 @@ class Keeper:
             if self.standing is None:
                 return False
             before = self.standing.device
+            in_use = self._picture.changing(before)
             device = await self._tunnels.read_peers()
             self.standing = Standing(device=device, interface=self.standing.interface)
             changed = self._picture.health.look(device, now_s=time.monotonic())
             self.ask(self._picture.health.to_ask())
-            moved = self._picture.changing(before) != self._picture.changing(device)
+            moved = self._picture.changing(device) != in_use
             return changed or moved or _form(before.peers.values()) != _form(device.peers.values())
 
     async def read_again(self) -> bool:

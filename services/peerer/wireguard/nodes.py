@@ -20,8 +20,7 @@ from heliograph.admission.spans import (
 )
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.contract.names import ClusterId
-from heliograph.kilo.addresses import host_cidr, parse_address, parse_cidr
-from heliograph.memo import remembered
+from heliograph.kilo.addresses import host_cidr_of, parse_cidr
 from heliograph.wireguard.notation import (
     endpoint_name,
     parse_endpoint,
@@ -44,13 +43,7 @@ def judge_nodes(neighbour: Neighbour, here: Here, reached: Spans) -> dict[str, R
 
 def tunnel_cidr_of(node: NodeAnnounced) -> str | None:
     """Return a node's tunnel address as /32 or /128; None if it has none that can be read."""
-    return _host_range(node.tunnel_ip) if node.tunnel_ip else None
-
-
-@remembered
-def _host_range(interface: str) -> str | None:
-    address = parse_address(interface.partition("/")[0])
-    return host_cidr(address) if address else None
+    return host_cidr_of(node.tunnel_ip.partition("/")[0]) if node.tunnel_ip else None
 
 
 def routed_before(here: Here, cluster: ClusterId) -> Spans:

@@ -15,7 +15,7 @@ from heliograph.wireguard.interface import Interface
 from services.peerer.neighbourhood import Neighbourhood
 from services.peerer.refusal import Refusal, not_recorded
 from services.peerer.settings import PeererSettings
-from services.peerer.wireguard.assigning import Around, Assigning, active_key
+from services.peerer.wireguard.assigning import Around, Assigning
 from services.peerer.wireguard.desired import DesiredPeer, DesiredPeers, Desiring
 from services.peerer.wireguard.endpoint import device_endpoint
 from services.peerer.wireguard.health import Health
@@ -120,6 +120,7 @@ class Picture(Neighbourhood):
         """Return what should stand, as claims and keys stand now."""
         around = Around(
             silent=self.health.silent(),
+            active={p.public_key: self._active_key(p, device) for p in self._changing()},
             resolved=dict(self.resolved),
             persistent_keepalive=persistent_keepalive,
         )
@@ -133,7 +134,7 @@ class Picture(Neighbourhood):
         """Yield the nodes that have a tunnel, or should; of refused clusters those that have."""
         for exporting, cluster in self.desired().items():
             for peer in cluster.peers.values():
-                active = active_key(peer, device)
+                active = self._active_key(peer, device)
                 yield KnownPeer(
                     exporting=exporting, peer=peer, active=active, shared=cluster.shared
                 )
@@ -152,12 +153,18 @@ class Picture(Neighbourhood):
 
     def changing(self, device: Device) -> frozenset[str]:
         """Return the keys in use of the nodes that are changing theirs."""
-        peers = (peer for one in self.desired().values() for peer in one.peers.values())
-        return frozenset(active_key(peer, device) for peer in peers if peer.next_key)
+        return frozenset(self._active_key(peer, device) for peer in self._changing())
 
     def endpoints_set(self, targets: Mapping[str, Target]) -> None:
         """Take that the endpoints of these peers stand as they should: they may roam from now."""
         self._endpoints = {key: one.endpoint for key, one in targets.items() if one.endpoint}
+
+    def _changing(self) -> Iterator[DesiredPeer]:
+        for cluster in self.desired().values():
+            yield from (peer for peer in cluster.peers.values() if peer.next_key)
+
+    def _active_key(self, peer: DesiredPeer, device: Device) -> str:
+        return self.health.handshakes.active_key(peer, device)
 
     def _refused(self) -> list[ClusterId]:
         return [c for c in self.decision.refused if not self.is_gone(c)]

@@ -357,6 +357,39 @@ def test_a_next_key_that_two_clusters_announce_is_that_of_the_first() -> None:
     assert made.settle() == []
 
 
+def test_ranges_follow_the_key_in_use_though_the_wall_clock_was_set_back() -> None:
+    """The kernel dates handshakes by that clock; what was seen later is later."""
+    made = world(1)
+    made.announce(EAST, n1=agents_node(1, next_public_key=STRANGER))
+    made.device.receive(EAST1, handshake_s=7200.0)
+    made.pass_time(1)
+    made.settle()
+    assert "10.1.1.0/24" in made.ranges(EAST1)
+
+    made.device.receive(STRANGER, handshake_s=3600.0)
+    made.settle()
+    assert "10.1.1.0/24" in made.ranges(STRANGER)
+    made.pass_time(1)
+    assert made.settle() == []
+
+    made.device.receive(EAST1, handshake_s=1800.0)
+    made.settle()
+    assert "10.1.1.0/24" in made.ranges(EAST1)
+
+
+def test_a_restart_takes_the_key_with_the_later_handshake() -> None:
+    """Nothing else is known then of which one is in use."""
+    made = world(1)
+    made.announce(EAST, n1=agents_node(1, next_public_key=STRANGER))
+    made.settle()
+    made.device.receive(EAST1, handshake_s=3600.0)
+    made.device.receive(STRANGER, handshake_s=7200.0)
+    made.restart()
+    made.settle()
+
+    assert "10.1.1.0/24" in made.ranges(STRANGER)
+
+
 def test_a_next_key_is_no_other_nodes_present_one() -> None:
     """A later cluster with it is refused, so the node's change of its key goes on."""
     made = world(1)
