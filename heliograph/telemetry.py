@@ -7,22 +7,39 @@ marked "development": they stand here alone.
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator, Mapping
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+import structlog
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from typing_extensions import override
 
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 _TRACEPARENT: Final = "traceparent"
 _EXPORT_BATCH: Final = 32
 """Encoding a batch holds the interpreter's lock: 32 spans for about a millisecond, 512 for 20."""
+
+_EXPORT_DELAY_MS: Final = 500.0
+_SHUTDOWN_S: Final = 1.0
+"""How long the end of a program waits for its last spans; a receiver that is gone stops nobody."""
+
+_SAMPLERS: Final = frozenset(
+    prefix + name for prefix in ("", "parentbased_") for name in ("always_on", "always_off")
+) | {"traceidratio", "parentbased_traceidratio"}
+_PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+
+_log = structlog.get_logger()
 
 Attributes = Mapping[str, str | int | float | bool]
 
@@ -54,29 +71,37 @@ class Span:
         """Mark the work as failed."""
         self._span.set_status(trace.StatusCode.ERROR, why)
 
-    def end(self) -> None:
-        """Finish the work."""
-        self._span.end()
+    def end(self, at_ns: int | None = None) -> None:
+        """Finish the work; at a time in the past, if given (nanoseconds since the Unix epoch)."""
+        self._span.end(at_ns)
+
+
+NO_SPAN: Final = Span(trace.INVALID_SPAN)
+"""Work that is part of nothing."""
 
 
 class DeferredSpan:
     """A span that exists once something is part of it: most watch lines change nothing."""
 
-    __slots__ = ("_name", "_span", "_start_ns", "_telemetry")
+    __slots__ = ("_end_ns", "_name", "_span", "_start_ns", "_telemetry")
 
     def __init__(self, telemetry: Telemetry, name: str, start_ns: int) -> None:
         self._telemetry, self._name, self._start_ns = telemetry, name, start_ns
         self._span: Span | None = None
+        self._end_ns: int | None = None
 
     @property
     def traceparent(self) -> str:
         """Return the header that makes other work part of this; from now on the span exists."""
         if self._span is None:
             self._span = self._telemetry.start(self._name, start_ns=self._start_ns)
+            if self._end_ns is not None:  # something held back becomes part of it afterwards
+                self._span.end(self._end_ns)
         return self._span.traceparent
 
     def end(self) -> None:
         """Finish the work."""
+        self._end_ns = time.time_ns()
         if self._span is not None:
             self._span.end()
 
@@ -93,7 +118,7 @@ class Telemetry:
         name: str,
         *,
         parent: str = "",
-        link: str = "",
+        links: Iterable[str] = (),
         start_ns: int | None = None,
         attributes: Attributes | None = None,
     ) -> Span:
@@ -102,16 +127,16 @@ class Telemetry:
         Args:
             name: One of few values, such as "publish service.exported".
             parent: The `traceparent` that this belongs to; empty begins a trace.
-            link: A `traceparent` that this only refers to: a replay is not part of its past.
+            links: Each a `traceparent` that this only refers to: a replay is not part of its past,
+                and work for several changes is part of one of them only.
             start_ns: When the work began, if not now; nanoseconds since the Unix epoch.
             attributes: Facts, such as the subject.
         """
-        links = [trace.Link(_span_context(link))] if link else []
         context = _PROPAGATOR.extract({_TRACEPARENT: parent}) if parent else Context()
         span = self._tracer.start_span(
             name,
             context=context,
-            links=links,
+            links=[trace.Link(_span_context(link)) for link in links if link],
             start_time=start_ns,
             attributes=dict(attributes or {}),
         )
@@ -122,9 +147,9 @@ class Telemetry:
         return DeferredSpan(self, name, start_ns)
 
     @contextmanager
-    def span(self, name: str, *, parent: str = "", link: str = "") -> Iterator[Span]:
+    def span(self, name: str, *, parent: str = "", links: Iterable[str] = ()) -> Iterator[Span]:
         """Run a block as one span; an exception marks it failed and passes."""
-        span = self.start(name, parent=parent, link=link)
+        span = self.start(name, parent=parent, links=links)
         try:
             yield span
         except BaseException as error:
@@ -139,26 +164,53 @@ class Telemetry:
             self._provider.shutdown()
 
 
+def shutdown(*telemetries: Telemetry) -> None:
+    """Export what waits in all of them, and stop, within a second whatever the receiver does."""
+    threads = [threading.Thread(target=one.shutdown, daemon=True) for one in telemetries]
+    for thread in threads:
+        thread.start()
+    until_s = time.monotonic() + _SHUTDOWN_S
+    for thread in threads:
+        thread.join(max(0.0, until_s - time.monotonic()))
+
+
+@contextmanager
+def ending(*telemetries: Telemetry) -> Iterator[None]:
+    """Run a block; then, whatever ended it, export what waits and stop."""
+    try:
+        yield
+    finally:
+        shutdown(*telemetries)
+
+
 def from_environment(program: str, cluster: str, environ: Mapping[str, str]) -> Telemetry:
     """Return telemetry that exports by OTLP over HTTP if the standard variables say where to.
 
     OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT turns it on; the SDK reads
-    the others (headers, time-outs, OTEL_TRACES_SAMPLER and its argument) by itself.
+    the others (headers, certificates, time-outs, OTEL_TRACES_SAMPLER and its argument, resource
+    attributes) by itself. Sampling is parent-based unless OTEL_TRACES_SAMPLER says otherwise.
+
+    Source: "OpenTelemetry Environment Variable Specification" and "OTLP Exporter Configuration".
     """
-    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
     off = environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
-    if off or not any(environ.get(name) for name in names):
+    off = off or environ.get("OTEL_TRACES_EXPORTER", "").lower() == "none"
+    endpoint = next(filter(None, map(environ.get, _ENDPOINTS)), None)
+    if off or endpoint is None:
         return disabled()
+    _warn(environ)
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 - 6 MB
         OTLPSpanExporter,
     )
 
-    return exporting(program, cluster, _batched(OTLPSpanExporter()))
+    return exporting(program, cluster, _batched(_Telling(OTLPSpanExporter(), endpoint), environ))
 
 
 def exporting(program: str, cluster: str, processor: SpanProcessor) -> Telemetry:
-    """Return telemetry that hands finished spans to `processor`."""
-    resource = Resource.create(
+    """Return telemetry that hands finished spans to `processor`.
+
+    What OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME say stands above what is said here.
+    """
+    ours = Resource.create(
         {
             "service.name": f"heliograph-{program}",
             "service.namespace": "heliograph",
@@ -166,6 +218,7 @@ def exporting(program: str, cluster: str, processor: SpanProcessor) -> Telemetry
             "k8s.cluster.name": cluster,
         }
     )
+    resource = ours.merge(OTELResourceDetector().detect())
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(processor)
     return Telemetry(provider)
@@ -176,9 +229,77 @@ def disabled() -> Telemetry:
     return Telemetry(trace.NoOpTracerProvider())
 
 
-def _batched(exporter: SpanExporter) -> SpanProcessor:
+class _Telling(SpanExporter):
+    """Tells once that spans are not taken, and once that they are again; never for each batch."""
+
+    def __init__(self, exporter: SpanExporter, endpoint: str) -> None:
+        self._exporter, self._endpoint = exporter, endpoint
+        self._reason, self._failing = _Reason(), False
+        logger = logging.getLogger(type(exporter).__module__)
+        logger.setLevel(logging.WARNING)
+        logger.propagate = False
+        logger.addHandler(self._reason)
+
+    @override
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        result = self._exporter.export(spans)
+        failing = result is not SpanExportResult.SUCCESS
+        if failing and not self._failing:
+            _log.warning(
+                "traces not taken",
+                endpoint=self._endpoint,
+                error=f"the receiver of traces does not take them ({self._reason.last}); they are "
+                f"lost until it does, and nothing else is affected. See OTEL_EXPORTER_OTLP_*.",
+            )
+        elif self._failing and not failing:
+            _log.info("traces taken again", endpoint=self._endpoint)
+        self._failing = failing
+        return result
+
+    @override
+    def shutdown(self) -> None:
+        logging.getLogger(type(self._exporter).__module__).removeHandler(self._reason)
+        self._exporter.shutdown()
+
+
+class _Reason(logging.Handler):
+    """Keeps the last thing that an exporter said: its result has no words."""
+
+    last = "it gave no reason"
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        said = record.getMessage()
+        if "max retries" not in said:  # why it tried again was said before
+            self.last = said.partition(" encountered while ")[0]
+
+
+def _warn(environ: Mapping[str, str]) -> None:
+    """Tell of settings that have not the effect that whoever made them expects."""
+    sampler = environ.get("OTEL_TRACES_SAMPLER", "")
+    if sampler and sampler.lower() not in _SAMPLERS:
+        _log.warning(
+            "unknown sampler",
+            error=f"OTEL_TRACES_SAMPLER={sampler!r} is none of {', '.join(sorted(_SAMPLERS))}, so "
+            f"every trace is recorded",
+        )
+    protocol = next(filter(None, map(environ.get, _PROTOCOLS)), "http/protobuf")
+    if protocol != "http/protobuf":
+        _log.warning(
+            "unknown protocol",
+            error=f"traces leave by http/protobuf, and not by {protocol!r} as OTEL_EXPORTER_OTLP_"
+            f"PROTOCOL says; receivers take that on port 4318",
+        )
+
+
+def _batched(exporter: SpanExporter, environ: Mapping[str, str]) -> SpanProcessor:
+    """Return what exports in the background, in small batches unless OTEL_BSP_* says otherwise."""
+    size = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE" in environ
+    delay = "OTEL_BSP_SCHEDULE_DELAY" in environ
     return BatchSpanProcessor(
-        exporter, max_export_batch_size=_EXPORT_BATCH, schedule_delay_millis=500
+        exporter,
+        max_export_batch_size=None if size else _EXPORT_BATCH,
+        schedule_delay_millis=None if delay else _EXPORT_DELAY_MS,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Final, Protocol
 
 import msgspec
 
@@ -32,11 +33,36 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
         seen_at_ns: When the change was seen in the cluster, nanoseconds since the Unix epoch.
         span: The watch line that caused it; None if nothing did.
         live: Whether a change caused it, and no comparison.
+        thing: What is announced or withdrawn; None if that is not known.
     """
 
     seen_at_ns: int
     span: DeferredSpan | None = None
     live: bool = True
+    thing: object = None
+
+
+class Witness(Protocol):
+    """Sees the publications that a change caused."""
+
+    def sent(self, publication: Publication, origin: Origin, traceparent: str) -> None:
+        """It leaves now; `traceparent` is what its message carries, empty without traces."""
+
+    def stored(self, publication: Publication) -> None:
+        """The bus has it now."""
+
+
+class _Nobody:
+    """Sees nothing."""
+
+    def sent(self, publication: Publication, origin: Origin, traceparent: str) -> None:
+        """Let it go by."""
+
+    def stored(self, publication: Publication) -> None:
+        """Let it go by."""
+
+
+NOBODY: Final = _Nobody()
 
 
 class Announcer:
@@ -54,7 +80,7 @@ class Announcer:
         telemetry: Telemetry,
         metrics: Metrics,
         on_doubt: Callable[[str], None],
-        on_sent: Callable[[str], None] = lambda _: None,
+        witness: Witness = NOBODY,
     ) -> None:
         """Begin an incarnation of the publisher, newer than any that left a message.
 
@@ -64,9 +90,9 @@ class Announcer:
             telemetry: Makes the spans of publications.
             metrics: Counts them.
             on_doubt: Hears why the stream may hold something else than what was published.
-            on_sent: Hears the event id (`ce-id`) of every live publication.
+            witness: Sees every live publication.
         """
-        self._connection, self._on_sent = connection, on_sent
+        self._connection, self._witness = connection, witness
         self._telemetry = telemetry
         self._metrics = metrics
         self._cluster, self._kinds, self._owned = reading.cluster, reading.kinds, reading.owned
@@ -148,6 +174,8 @@ class Announcer:
             self._stream.settle(subject, None if publication.ttl_s else publication.payload)
         if subject in self._spans and self._spans[subject][0] is publication:
             self._end_span(subject)
+        if publication.live and kind in self._kinds:
+            self._witness.stored(publication)
 
     def _end_span(self, subject: str) -> None:
         _, span = self._spans.pop(subject, (None, None))
@@ -175,7 +203,7 @@ class Announcer:
             publication = msgspec.structs.replace(publication, headers=headers)
         self._spans[publication.subject] = publication, span
         if origin.live:
-            self._on_sent(publication.headers["ce-id"])
+            self._witness.sent(publication, origin, traceparent)
         self.publisher.offer(publication)
 
     def _publication(

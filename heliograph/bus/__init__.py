@@ -36,6 +36,7 @@ from heliograph.bus.events import (
 )
 from heliograph.bus.outbox import Publication
 from heliograph.bus.publish import Publisher
+from heliograph.bus.questions import Answering, ask
 from heliograph.bus.request import Message, Reply
 from heliograph.bus.server import EmbeddedServer, ServerSettings
 from heliograph.bus.settings import ConnectionSettings
@@ -49,6 +50,7 @@ from heliograph.bus.streams import (
 )
 
 __all__ = [
+    "Answering",
     "BusEvent",
     "BusUnreachable",
     "Connection",
@@ -81,6 +83,7 @@ __all__ = [
     "StreamMissing",
     "StreamSettings",
     "Subscription",
+    "ask",
     "connect",
     "delete_stream",
     "ensure_stream",

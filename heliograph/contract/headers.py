@@ -20,6 +20,9 @@ EPOCH: Final = "Heliograph-Epoch"
 MESSAGE_ID: Final = "Nats-Msg-Id"
 TRACEPARENT: Final = "traceparent"
 OBSERVED_AT: Final = "ce-time"
+EVENT_ID: Final = "ce-id"
+EVENT_TYPE: Final = "ce-type"
+EVENT_TYPE_PREFIX: Final = "io.heliograph."
 
 WITHDRAWAL_TTL_S: Final = 3 * 24 * 3600
 """How long a withdrawal stays in the stream. Who was away longer resynchronises in any case."""
@@ -35,7 +38,7 @@ def cloud_event_headers(subject: Subject, message: Message, *, observed_at: str)
     """
     return {
         "ce-specversion": "1.0",
-        "ce-type": _prefixed("io.heliograph.", message_type(message)),
+        EVENT_TYPE: _prefixed(EVENT_TYPE_PREFIX, message_type(message)),
         "ce-source": _prefixed("/clusters/", subject.cluster),
         "ce-subject": "/".join(filter(None, (subject.kind, subject.namespace, subject.name))),
         OBSERVED_AT: observed_at,

@@ -255,26 +255,6 @@ class RefusalWithdrawn(Message, frozen=True, kw_only=True, tag="refusal.withdraw
     """The reason is gone."""
 
 
-class Feedback(msgspec.Struct, frozen=True, kw_only=True):
-    """An importing cluster carried a message out; sent on the feedback subject, never stored.
-
-    Attributes:
-        event_id: `ce-id` of the message.
-        outcome: "applied"; or "refused", with the reason in a RefusalStated; or "mismatched", about
-            a cluster's own message: the stream holds something else than its digests say, even
-            after a replay, so the exporting cluster should compare.
-        seconds: From its delivery to the last write, by the importing cluster's clock.
-        reason: Why it was refused: one CamelCase word; empty if it was not.
-        message: The same in one sentence for people.
-    """
-
-    event_id: str
-    outcome: Literal["applied", "refused", "mismatched"]
-    seconds: float
-    reason: str = ""
-    message: str = ""
-
-
 AnyMessage = (
     ClusterAnnounced
     | ClusterWithdrawn
@@ -353,19 +333,6 @@ def decode(subject: Subject, payload: bytes) -> AnyMessage:
         kind = type(message).__name__
         raise MalformedMessage(subject, f"{kind} does not belong under {subject.kind}")
     return message
-
-
-def encode_feedback(feedback: Feedback) -> bytes:
-    """Return the JSON of a feedback."""
-    return _ENCODER.encode(feedback)
-
-
-def decode_feedback(payload: bytes) -> Feedback | None:
-    """Return the feedback; None if the bytes are none."""
-    try:
-        return msgspec.json.decode(payload, type=Feedback)
-    except _UNREADABLE:
-        return None
 
 
 def is_withdrawal(message: Message) -> bool:

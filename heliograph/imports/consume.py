@@ -46,6 +46,9 @@ from heliograph.metrics import Metrics
 K = TypeVar("K")
 
 _DISCOVERY_S: Final = 5.0
+_LATE_NS: Final = 10_000_000_000
+"""A message that is older when it comes refers to the trace of its change, and is no part of it."""
+
 _log = structlog.get_logger()
 
 
@@ -58,6 +61,8 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
         traceparent: The span of its publication; empty if there was none.
         event_id: Which publication it was (`ce-id`).
         live: Whether it came as a change, and not with a replay.
+        late: Whether it had been stored for so long that it is like a replay to its trace; by the
+            clocks of the bus and of this machine.
     """
 
     subject: Subject
@@ -65,6 +70,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str
     event_id: str
     live: bool
+    late: bool = False
 
 
 class ForeignMessage(TerminalError):
@@ -286,4 +292,5 @@ def _cause(subject: Subject, delivery: Delivery) -> Cause:
         traceparent=delivery.headers.get(TRACEPARENT, ""),
         event_id=delivery.headers.get("ce-id", ""),
         live=not delivery.in_snapshot,
+        late=now_ns() - delivery.stored_at_ns > _LATE_NS,
     )

@@ -75,9 +75,15 @@ async def run_joined(
     joined: Joined, started: Callable[[Mapping[ClusterId, Programs]], None]
 ) -> None:
     """Run all programs until cancelled; tell of them once every connection is open."""
+    traces = {
+        (program, name): telemetry.from_environment(program, name, os.environ)
+        for name in joined.clusters
+        for program in ("watcher", "reflector", "peerer")
+    }
     async with AsyncExitStack() as stack:
+        stack.enter_context(telemetry.ending(*traces.values()))
         programs = {
-            name: await _prepare(stack, joined, name, kubeconfig)
+            name: await _prepare(stack, joined, name, kubeconfig, traces)
             for name, kubeconfig in joined.clusters.items()
         }
         async with asyncio.TaskGroup() as tasks:
@@ -89,7 +95,11 @@ async def run_joined(
 
 
 async def _prepare(
-    stack: AsyncExitStack, joined: Joined, name: ClusterId, kubeconfig: Kubeconfig
+    stack: AsyncExitStack,
+    joined: Joined,
+    name: ClusterId,
+    kubeconfig: Kubeconfig,
+    traces: Mapping[tuple[str, ClusterId], telemetry.Telemetry],
 ) -> Programs:
     watching = WatcherSettings(cluster=name)
     reflecting = ReflectorSettings(cluster=name, create_namespaces=joined.create_namespaces)
@@ -113,7 +123,7 @@ async def _prepare(
             watching,
             client,
             home,
-            telemetry=telemetry.from_environment("watcher", name, os.environ),
+            telemetry=traces["watcher", name],
             metrics=Metrics("watcher", name),
         ),
         reflector=Reflector(
@@ -121,7 +131,7 @@ async def _prepare(
             client,
             home=home,
             buses=buses,
-            telemetry=telemetry.from_environment("reflector", name, os.environ),
+            telemetry=traces["reflector", name],
             metrics=Metrics("reflector", name),
         ),
         peerer=Peerer(
@@ -129,7 +139,7 @@ async def _prepare(
             client,
             home=home,
             buses=buses,
-            telemetry=telemetry.from_environment("peerer", name, os.environ),
+            telemetry=traces["peerer", name],
             metrics=Metrics("peerer", name),
         ),
     )

@@ -76,15 +76,15 @@ async def run_watcher(program: ProgramSettings, settings: WatcherSettings, *, on
     """Run the watcher until cancelled, or until the stream holds what the cluster offers."""
     metrics = Metrics("watcher", settings.cluster)
     traces = telemetry.from_environment("watcher", settings.cluster, os.environ)
-    async with (
-        cluster(settings.cluster, program.cluster_access(), watcher_rights(settings)) as client,
-        bus(program.bus("watcher", settings.cluster)) as connection,
-    ):
+    async with AsyncExitStack() as stack:
+        stack.enter_context(telemetry.ending(traces))
+        opening = cluster(settings.cluster, program.cluster_access(), watcher_rights(settings))
+        client = await stack.enter_async_context(opening)
+        connection = await stack.enter_async_context(bus(program.bus("watcher", settings.cluster)))
         watcher = Watcher(settings, client, connection, telemetry=traces, metrics=metrics)
         served = Served(program="watcher", ready=lambda: watcher.ready, metrics=metrics)
-        async with page(program.listen, served):
-            await (_once(watcher.run(), watcher.caught_up()) if once else watcher.run())
-    traces.shutdown()
+        await stack.enter_async_context(page(program.listen, served))
+        await (_once(watcher.run(), watcher.caught_up()) if once else watcher.run())
 
 
 async def run_reflector(
@@ -121,6 +121,7 @@ async def run_importing(
     metrics = Metrics(name, settings.cluster)
     traces = telemetry.from_environment(name, settings.cluster, os.environ)
     async with AsyncExitStack() as stack:
+        stack.enter_context(telemetry.ending(traces))
         opening = cluster(settings.cluster, common.cluster_access(), running.rights)
         client = await stack.enter_async_context(opening)
         at = partial(common.bus, name, settings.cluster)
@@ -136,7 +137,6 @@ async def run_importing(
         served = Served(program=name, ready=lambda: made.ready, metrics=metrics)
         await stack.enter_async_context(page(common.listen, served))
         await (_once(made.run(), made.caught_up()) if once else made.run())
-    traces.shutdown()
 
 
 async def preview_watcher(program: ProgramSettings, settings: WatcherSettings) -> None:

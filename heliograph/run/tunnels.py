@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from heliograph.bus import Connection, ConnectionEvent, Denied, Message
+from heliograph.bus import Connection, PermissionDenied, ask
 from heliograph.bus.background import alongside
 from heliograph.contract.names import ClusterId
 from heliograph.contract.tunnels import (
@@ -81,38 +81,21 @@ async def ask_tunnels(
         NotAllowed: The bus refuses the question.
     """
     expected = await _expected(connection, cluster)
-    collected, news, denied = Collected(), asyncio.Event(), asyncio.Event()
+    collected, wanted = Collected(), expected if node is None else {node}
 
-    def take(message: Message) -> None:
+    def enough(payload: bytes) -> bool:
         with suppress(MalformedTunnels):
-            if message.payload:  # else the server says that nobody listens
-                collected.put(decode_told(message.payload))
-        news.set()
+            collected.put(decode_told(payload))
+        return bool(wanted) and wanted <= collected.whole().keys()
 
-    def observe(event: ConnectionEvent) -> None:
-        if isinstance(event, Denied) and event.subject == tunnels_subject(cluster).lower():
-            denied.set()
-            news.set()
-
-    inbox, stop_observing = connection.new_inbox(), connection.observe(observe)
-    subscription = await connection.subscribe(inbox, take)
+    asked = encode_tunnels(TunnelsAsked(node=node))
     try:
-        asked = encode_tunnels(TunnelsAsked(node=node))
-        await connection.publish(tunnels_subject(cluster), asked, reply=inbox)
-        wanted = expected if node is None else {node}
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                while not denied.is_set() and not (wanted and wanted <= collected.whole().keys()):
-                    await news.wait()
-                    news.clear()
-    finally:
-        stop_observing()
-        await subscription.unsubscribe()
-    if denied.is_set():
+        await ask(connection, tunnels_subject(cluster), asked, enough=enough, within_s=within_s)
+    except PermissionDenied as error:
         raise NotAllowed(
             f"the bus does not let cluster {cluster} publish to {tunnels_subject(cluster)}, so its "
             f"agents cannot be asked; add that to the cluster's entry in users.conf"
-        )
+        ) from error
     found = collected.whole()
     return Told(tunnels=found, missing=tuple(sorted(wanted - found.keys())))
 

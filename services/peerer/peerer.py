@@ -73,7 +73,7 @@ class Peerer:
         self._settings, self._client = settings, client
         self._importing: ClusterId = parse_cluster_id(settings.cluster)
         self._home, self._buses = home, buses
-        self._telemetry, self._metrics = telemetry, metrics
+        self._metrics = metrics
         self._picture = Picture(self._importing, settings)
         self._queue: Queue[ClusterId] = Queue()
         self._progress = asyncio.Event()
@@ -253,7 +253,8 @@ class Peerer:
             HeliographError: An operation failed, and not by what a new plan mends.
         """
         for _ in range(_PASSES):
-            plan = self._picture.plan(exporting)
+            with self._waiting.step("plan", self._awaiting(exporting)):
+                plan = self._picture.plan(exporting)
             phase = plan.additions or plan.handovers or plan.deletions
             if not phase or self.absent:
                 self._awaited[exporting] = plan.awaited
@@ -282,14 +283,16 @@ class Peerer:
     async def _apply(
         self, exporting: ClusterId, operations: Sequence[Operation]
     ) -> tuple[Failure, ...]:
-        causes = (key for key in self._waiting.keys() if key[0] == exporting)  # noqa: SIM118
-        parent = next((self._waiting.traceparent(key) for key in causes), "")
-        span = self._telemetry.start("apply", parent=parent)
-        span.note(heliograph_operations=len(operations))
-        try:
-            return await self._applier.apply(operations)
-        finally:
-            span.end()
+        with self._waiting.step("apply", self._awaiting(exporting)) as span:
+            span.note(heliograph_operations=len(operations))
+            failures = await self._applier.apply(operations)
+            if failures:
+                span.fail(type(failures[0].error).__name__)
+            return failures
+
+    def _awaiting(self, exporting: ClusterId) -> tuple[NodeKey, ...]:
+        """Return the nodes of a cluster whose messages are not carried out yet."""
+        return tuple(key for key in self._waiting.keys() if key[0] == exporting)  # noqa: SIM118 - no mapping
 
     def _judge(self, exporting: ClusterId, failure: Failure) -> None:
         """Take that an operation failed; raise what only waiting mends."""

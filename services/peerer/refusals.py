@@ -11,7 +11,8 @@ import structlog
 
 from heliograph.announce.statements import Part, Statements
 from heliograph.bus import Connection
-from heliograph.contract.messages import Feedback, Message, RefusalStated, encode_feedback
+from heliograph.contract.feedback import Feedback, encode_feedback
+from heliograph.contract.messages import Message, RefusalStated
 from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import Kind, Subject, feedback_subject
 from heliograph.errors import HeliographError

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from heliograph.contract.names import ClusterId
 from heliograph.errors import HeliographError, RetryableError
+from heliograph.imports.waiting import Waiting
 from heliograph.kube.errors import AlreadyExists
-from heliograph.telemetry import Telemetry
 from services.reflector.apply import STALE, Applier
 from services.reflector.operations import Plan
 from services.reflector.picture import Picture
@@ -39,17 +38,9 @@ class Obstructed(RetryableError):
 class Reconciler:
     """Works on the mirrors of one importing cluster, as the picture of it says."""
 
-    def __init__(
-        self,
-        picture: Picture,
-        applier: Applier,
-        *,
-        traceparent: Callable[[ServiceKey], str],
-        telemetry: Telemetry,
-    ) -> None:
-        """Prepare; `traceparent` tells the span that writes for a mirror belong to."""
-        self._picture, self._applier = picture, applier
-        self._traceparent, self._telemetry = traceparent, telemetry
+    def __init__(self, picture: Picture, applier: Applier, waiting: Waiting[ServiceKey]) -> None:
+        """Prepare; `waiting` tells to whose traces the work on a mirror belongs."""
+        self._picture, self._applier, self._waiting = picture, applier, waiting
 
     async def reconcile(self, key: ServiceKey) -> Plan:
         """Plan and apply until nothing is left to do, or the same again would be in vain.
@@ -64,7 +55,8 @@ class Reconciler:
         """
         tried, failure = Plan(), None
         for _ in range(_PASSES):
-            plan = self._picture.plan(key)
+            with self._waiting.step("plan", (key,)):
+                plan = self._picture.plan(key)
             if not plan.operations:
                 return plan
             if plan == tried:
@@ -76,13 +68,11 @@ class Reconciler:
 
     async def _apply(self, key: ServiceKey, plan: Plan) -> HeliographError | None:
         """Carry a plan out; return why the cluster was not as the plan assumed, if so."""
-        span = self._telemetry.start("apply", parent=self._traceparent(key))
-        span.note(heliograph_operations=len(plan.operations))
-        try:
-            await self._applier.apply(plan.operations)
-        except STALE as error:
-            span.fail(type(error).__name__)  # what stands there was read: plan again
-            return error
-        finally:
-            span.end()
+        with self._waiting.step("apply", (key,)) as span:
+            span.note(heliograph_operations=len(plan.operations))
+            try:
+                await self._applier.apply(plan.operations)
+            except STALE as error:
+                span.fail(type(error).__name__)  # what stands there was read: plan again
+                return error
         return None

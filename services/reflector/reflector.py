@@ -66,7 +66,7 @@ class Reflector:
         self._settings = settings
         self._importing: ClusterId = parse_cluster_id(settings.cluster)
         self._buses = buses
-        self._telemetry, self._metrics = telemetry, metrics
+        self._metrics = metrics
         self._picture = Picture(self._importing, settings)
         self._queue: Queue[ServiceKey] = Queue()
         self._progress = asyncio.Event()
@@ -99,9 +99,7 @@ class Reflector:
             self._importing, self._admissions, client=client, home=home, program=metrics.program
         )
         applier = Applier(client, self._picture.own, metrics, is_fresh=lambda: self._watch.fresh)
-        self._reconciler = Reconciler(
-            self._picture, applier, traceparent=self._waiting.traceparent, telemetry=telemetry
-        )
+        self._reconciler = Reconciler(self._picture, applier, self._waiting)
         self._sweeper = NamespaceSweeper(client, self._picture.unneeded_namespaces, metrics)
         self._watch = OwnWatch(
             client,

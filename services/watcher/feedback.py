@@ -12,41 +12,64 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from heliograph.bus import Connection, Message
-from heliograph.contract.messages import Feedback, decode_feedback
+from heliograph.announce.announcer import Origin
+from heliograph.bus import Connection, Message, Publication
+from heliograph.clock import now_ns, rfc3339
+from heliograph.contract.feedback import Feedback, decode_feedback
+from heliograph.contract.headers import EVENT_ID, EVENT_TYPE, EVENT_TYPE_PREFIX, TRACEPARENT
 from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import (
     MalformedSubject,
     Subject,
     feedback_filter,
     parse_feedback,
+    parse_subject,
 )
 from heliograph.metrics import Metrics
+from heliograph.telemetry import Telemetry
+from services.watcher.table import ServiceKey
+from services.watcher.trail import Departure, Trail
 
 _REMEMBERED: Final = 10_000
+_NS: Final = 1e9
 
 Refused = Callable[[ClusterId, Subject, Feedback], None]
 """Hears which importing cluster does not take what, and why."""
 
 
 class RoundTrips:
-    """Remembers when the latest publications were sent, and listens for feedback to them."""
+    """Remembers when the latest publications were sent, and listens for feedback to them.
+
+    Attributes:
+        trail: How the latest changes of Services travelled.
+    """
 
     def __init__(
         self,
         metrics: Metrics,
+        telemetry: Telemetry,
         on_doubt: Callable[[str], None],
         on_refused: Refused = lambda *_: None,
     ) -> None:
         """Prepare; `on_doubt` hears that the stream holds something else than was published."""
-        self._metrics, self._on_doubt, self._on_refused = metrics, on_doubt, on_refused
-        self._sent: OrderedDict[str, float] = OrderedDict()
+        self._metrics, self._telemetry = metrics, telemetry
+        self._on_doubt, self._on_refused = on_doubt, on_refused
+        self._sent: OrderedDict[str, tuple[float, str]] = OrderedDict()
+        self.trail = Trail()
 
-    def sent(self, event_id: str) -> None:
+    def sent(self, publication: Publication, origin: Origin, traceparent: str) -> None:
         """Note that a publication leaves now."""
-        self._sent[event_id] = time.monotonic()
+        sent_s, event_id = time.monotonic(), publication.headers[EVENT_ID]
+        self._sent[event_id] = sent_s, traceparent
         if len(self._sent) > _REMEMBERED:
             self._sent.popitem(last=False)
+        if isinstance(origin.thing, ServiceKey):
+            departure = _departure(publication, origin, traceparent, sent_s)
+            self.trail.sent(origin.thing, departure)
+
+    def stored(self, publication: Publication) -> None:
+        """Note that the bus has a publication now."""
+        self.trail.stored(publication.headers[EVENT_ID], now_s=time.monotonic())
 
     async def listen(self, connection: Connection, exporting: ClusterId) -> None:
         """Take feedback from now on, for as long as the connection lives."""
@@ -67,5 +90,57 @@ class RoundTrips:
             self._on_refused(importing, about, feedback)
         begun = self._sent.get(feedback.event_id)
         if begun is not None:
-            trip = self._metrics.round_trip.labels(importing, about.kind)
-            trip.observe(time.monotonic() - begun)
+            now_s, (sent_s, traceparent) = time.monotonic(), begun
+            self._metrics.round_trip.labels(importing, about.kind).observe(now_s - sent_s)
+            self.trail.answered(importing, feedback, now_s=now_s)
+            self._tell(importing, about, feedback, (traceparent, message))
+
+    def _tell(
+        self,
+        importing: ClusterId,
+        about: Subject,
+        said: Feedback,
+        traces: tuple[str, Message],
+    ) -> None:
+        """Let the change's trace end where it began; others cannot make it part of theirs."""
+        ours, theirs = traces[0], traces[1].headers.get(TRACEPARENT, "")
+        if not _recorded(ours):
+            return
+        same = _trace(theirs) == _trace(ours)
+        span = self._telemetry.start(
+            f"feedback {about.kind}",
+            parent=theirs if same else ours,
+            links=() if same else (theirs,),
+            attributes={
+                "messaging.system": "nats",
+                "messaging.destination.name": traces[1].subject,
+                "heliograph.importing": importing,
+                "heliograph.outcome": said.outcome,
+            },
+        )
+        span.end()
+
+
+def _departure(
+    publication: Publication, origin: Origin, traceparent: str, sent_s: float
+) -> Departure:
+    headers = publication.headers
+    return Departure(
+        event_id=headers[EVENT_ID],
+        type=headers[EVENT_TYPE].removeprefix(EVENT_TYPE_PREFIX),
+        name=parse_subject(publication.subject).name,
+        seen_at=rfc3339(origin.seen_at_ns),
+        seen_s=sent_s - max(0, now_ns() - origin.seen_at_ns) / _NS,
+        sent_s=sent_s,
+        trace_id=_trace(traceparent) if _recorded(traceparent) else "",
+    )
+
+
+def _trace(traceparent: str) -> str:
+    """Return the id of the trace (W3C Trace Context: version-trace-span-flags)."""
+    return traceparent[3:35]
+
+
+def _recorded(traceparent: str) -> bool:
+    """Tell whether a header of our own is of a trace that is sampled: the lowest flag."""
+    return bool(traceparent) and traceparent[-1] in "13579bdf"

@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from heliograph.contract.messages import Feedback
+from heliograph.contract.feedback import Feedback
 from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import Kind, Subject
 from heliograph.kube.events import EventRecorder

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
+import msgspec
 import structlog
 
 from heliograph.announce.announcer import Announcer, Origin
@@ -20,7 +21,8 @@ from heliograph.bus import (
 )
 from heliograph.bus.background import alongside
 from heliograph.clock import now_ns
-from heliograph.contract.messages import ClusterAnnounced, ClusterWithdrawn, Feedback, Message
+from heliograph.contract.feedback import Feedback
+from heliograph.contract.messages import ClusterAnnounced, ClusterWithdrawn, Message
 from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.contract.subjects import Kind, Subject, stream_name, stream_subjects
 from heliograph.errors import HeliographError, RetryableError
@@ -33,6 +35,7 @@ from heliograph.metrics import Metrics
 from heliograph.resolve import Resolver
 from heliograph.telemetry import Telemetry
 from services.watcher.announce import Announcement, NotExported, announce_service
+from services.watcher.answering import TraceAnswering
 from services.watcher.feedback import RoundTrips
 from services.watcher.held import HeldNodes
 from services.watcher.identity import claim_id, cluster_uid
@@ -99,7 +102,9 @@ class Watcher:
         self.synced = asyncio.Event()
         self._confirmed = asyncio.Event()
         self._remarks = Remarks(self._recorder, settings.namespace)
-        self._round_trips = RoundTrips(metrics, self._on_doubt, self._on_refused)
+        self._round_trips = RoundTrips(metrics, telemetry, self._on_doubt, self._on_refused)
+        trail = self._round_trips.trail
+        self._answering = TraceAnswering(connection, self._cluster, trail, self._exports)
 
     @property
     def ready(self) -> bool:
@@ -118,6 +123,7 @@ class Watcher:
             tasks.create_task(self._recorder.run())
             tasks.create_task(self._resolver.run())
             tasks.create_task(self._follow_membership())
+            tasks.create_task(self._answering.run())
             self._uid = await cluster_uid(self._client)
             await self._rejoined.wait()
             await self._round_trips.listen(self._connection, self._cluster)
@@ -176,7 +182,7 @@ class Watcher:
             telemetry=self._telemetry,
             metrics=self._metrics,
             on_doubt=self._on_doubt,
-            on_sent=self._round_trips.sent,
+            witness=self._round_trips,
         )
         self._held.change()  # whatever an earlier watcher declared
         self._announce_all()
@@ -223,7 +229,8 @@ class Watcher:
         assert self._announcer is not None  # noqa: S101 - run() made it
         for thing in things:
             if isinstance(thing, ServiceKey) or not self._held.hold(thing, origin):
-                self._announcer.announce(thing, self._messages(thing), origin)
+                about = msgspec.structs.replace(origin, thing=thing)
+                self._announcer.announce(thing, self._messages(thing), about)
 
     def _messages(self, thing: Thing) -> dict[Subject, Message]:
         """Return all that is published of a thing; nothing once this cluster has left."""
@@ -232,6 +239,13 @@ class Watcher:
         if isinstance(thing, ServiceKey):
             return self._service_messages(thing)
         return self._node_messages(thing)
+
+    def _exports(self, key: ServiceKey) -> bool:
+        """Tell whether a Service is exported now."""
+        service = self._tables.services.service(key)
+        if service is None or self._membership.left:
+            return False
+        return isinstance(announce_service(self._cluster, service, ()), Announcement)
 
     def _service_messages(self, key: ServiceKey) -> dict[Subject, Message]:
         service = self._tables.services.service(key)

@@ -48,7 +48,7 @@ def is_sampled(traceparent: str) -> bool:
 def test_work_becomes_part_of_the_trace_that_caused_it() -> None:
     """With a parent, a span belongs to the parent's trace, under it."""
     recording = Recording()
-    recording.telemetry.start("process service", parent=REMOTE).end()
+    recording.telemetry.start("consume service", parent=REMOTE).end()
 
     (span,) = recording.spans
     assert trace_of(span) == "0123456789abcdef0123456789abcdef"
@@ -59,7 +59,7 @@ def test_work_becomes_part_of_the_trace_that_caused_it() -> None:
 def test_a_replay_only_refers_to_its_past() -> None:
     """With a link, a span begins a trace of its own."""
     recording = Recording()
-    recording.telemetry.start("process service", link=REMOTE).end()
+    recording.telemetry.start("consume service", links=(REMOTE,)).end()
 
     (span,) = recording.spans
     assert span.parent is None
@@ -73,7 +73,7 @@ def test_a_bad_parent_begins_a_trace(text: str) -> None:
     """A header from outside is not trusted to be well formed."""
     recording = Recording()
     recording.telemetry.start("a", parent=text).end()
-    recording.telemetry.start("b", link=text).end()
+    recording.telemetry.start("b", links=(text,)).end()
 
     assert [span.parent for span in recording.spans] == [None, None]
 
@@ -119,7 +119,10 @@ def test_a_watch_line_that_changes_nothing_leaves_no_span() -> None:
 def test_a_failed_block_says_so_and_passes_its_error_on() -> None:
     """The span ends as failed, named for the error's type and not for its text."""
     recording = Recording()
-    with pytest.raises(ValueError, match="secret"), recording.telemetry.span("apply", link=REMOTE):
+    with (
+        pytest.raises(ValueError, match="secret"),
+        recording.telemetry.span("apply", links=(REMOTE,)),
+    ):
         raise ValueError("secret")
 
     (span,) = recording.spans

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heliograph.contract.feedback import Feedback, Step, decode_feedback, encode_feedback
 from heliograph.contract.messages import (
     WITHDRAWALS,
     AnyMessage,
     ClusterAnnounced,
     Digest,
-    Feedback,
     MalformedMessage,
     Message,
     NodeAnnounced,
@@ -24,9 +24,7 @@ from heliograph.contract.messages import (
     ServicePort,
     ServiceWithdrawn,
     decode,
-    decode_feedback,
     encode,
-    encode_feedback,
     is_withdrawal,
     message_type,
 )
@@ -34,7 +32,7 @@ from heliograph.contract.subjects import Kind
 from tests.support.builders import KEY, subject
 
 EXAMPLES = {path.stem: path for path in (Path(__file__).parent / "examples").glob("*.json")}
-MESSAGES = {name: path for name, path in EXAMPLES.items() if name != "feedback"}
+MESSAGES = {name: path for name, path in EXAMPLES.items() if not name.startswith("feedback")}
 SERVICE = b'{"type":"service.exported.v1","ready":true,"exported_at":"2026-11-22T10:00:00Z"'
 NODE = b'{"type":"node.announced.v1","public_key":"' + KEY.encode() + b'"'
 
@@ -179,6 +177,21 @@ def test_feedback_comes_back() -> None:
     assert decode_feedback(encode_feedback(sent)) == sent
     assert decode_feedback(EXAMPLES["feedback"].read_bytes()) == Feedback(
         event_id="1800000000000000-7", outcome="applied", seconds=0.012
+    )
+
+
+def test_feedback_with_steps_is_read_for_ever() -> None:
+    """What later versions add to it is skipped."""
+    assert decode_feedback(EXAMPLES["feedback.with-steps"].read_bytes()) == Feedback(
+        event_id="1800000000000000-8",
+        outcome="refused",
+        seconds=0.0093,
+        reason="ForeignService",
+        message="Service shop/cart in cluster west is not ours.",
+        steps=(
+            Step(name="plan", begun_s=0.0004, ended_s=0.0006),
+            Step(name="apply", begun_s=0.0007, ended_s=0.0091),
+        ),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from heliograph.contract.messages import Feedback, decode_feedback
+from heliograph.contract.feedback import Feedback, decode_feedback
 from heliograph.contract.names import ClusterId
 from heliograph.membership.record import NAMESPACE, read
 from tests.reflector.conftest import Join

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from heliograph.bus import EmbeddedServer, Message, delete_stream, stream_info
+from heliograph.contract.feedback import decode_feedback
 from heliograph.contract.headers import EPOCH
-from heliograph.contract.messages import decode_feedback
 from heliograph.lab.memory import JsonObject
 from heliograph.lab.tcpproxy import TcpProxy
 from tests.reflector.conftest import Join

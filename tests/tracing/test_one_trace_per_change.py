@@ -72,7 +72,7 @@ async def receiver() -> AsyncIterator[tuple[Received, str]]:
 async def test_a_change_is_one_trace_across_the_clusters(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Watch and publish in east, process and apply in west hang together as one trace."""
+    """Watch and publish in east, consume and apply in west hang together as one trace."""
     async with AsyncExitStack() as stack:
         received, endpoint = await stack.enter_async_context(receiver())
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
@@ -103,7 +103,7 @@ async def test_a_change_is_one_trace_across_the_clusters(
             }
         )
 
-        names = ("watch", "publish service.exported", "process service", "apply")
+        names = ("watch", "publish service.exported", "consume service", "apply")
         await eventually(lambda: received.chain(*names))
 
     programs = {span[1]: span[0] for span in received.spans}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heliograph.contract.messages import Feedback
+from heliograph.contract.feedback import Feedback
 from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import Kind, Subject
 from heliograph.kube.objects import KubeObject, Resource

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from itertools import count
 from typing import Final
 
@@ -22,7 +22,7 @@ from heliograph.imports.waiting import Waiting
 from heliograph.kube.client import KubeClient
 from heliograph.metrics import Metrics
 from heliograph.resolve import Resolver
-from heliograph.telemetry import Telemetry
+from heliograph.telemetry import Span, Telemetry
 from heliograph.wireguard.errors import TunnelBusy, TunnelError
 from services.peerer.follow import Follower, Heard
 from services.peerer.patience import PATIENCE_S
@@ -221,7 +221,7 @@ class Agent:
             await self._due.wait()
             self._due.clear()
             try:
-                if await self._keeper.reconcile():
+                if await self._keeper.reconcile(self._step):
                     await self._settle()
                 if self._keeper.next_look_s() < self._pace_s:  # a node changes its key from now on
                     self._sooner.set()
@@ -231,6 +231,10 @@ class Agent:
                 self._keeper.doubt()
                 self._defer(error, failures)
                 await self._pause(_BACKOFF.delay_s(failures))
+
+    def _step(self, name: str) -> AbstractContextManager[Span]:
+        """Run a step of the work on all that waits; every pass is about all of it."""
+        return self._waiting.step(name, self._waiting.keys())
 
     def _defer(self, error: TunnelError, failures: int) -> None:
         self._metrics.retries.set(failures)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 import structlog
 
 from heliograph.admission.declaration import Declaration
+from heliograph.telemetry import NO_SPAN, Span
 from heliograph.wireguard.device import Device, DevicePeer
 from heliograph.wireguard.endpoints import split_endpoint
 from heliograph.wireguard.gateway import Gateway
@@ -17,7 +19,7 @@ from heliograph.wireguard.links import LinkInterface
 from services.peerer.wireguard.addresses import host_range
 from services.peerer.wireguard.asking import Asker
 from services.peerer.wireguard.identity import Identity
-from services.peerer.wireguard.picture import Picture, Wanted
+from services.peerer.wireguard.picture import Picture
 from services.peerer.wireguard.plan import plan_device, plan_interface
 from services.peerer.wireguard.settings import AgentSettings
 from services.peerer.wireguard.tunnels import Standing, Tunnels
@@ -27,7 +29,13 @@ _LOOK_S: Final = 1.0
 
 _LOOK_SOON_S: Final = 0.1
 _SOON_FOR_S: Final = 300.0
+Stepping = Callable[[str], AbstractContextManager[Span]]
 _log = structlog.get_logger()
+
+
+def untraced(_: str) -> AbstractContextManager[Span]:
+    """Run a step that is part of no trace."""
+    return nullcontext(NO_SPAN)
 
 
 class Keeper:
@@ -59,10 +67,10 @@ class Keeper:
         async with self._working:
             self.standing = await self._open()
 
-    async def reconcile(self) -> bool:
+    async def reconcile(self, step: Stepping = untraced) -> bool:
         """Make everything what it should be; return whether that could be told.
 
-        It cannot before the own node is known.
+        It cannot before the own node is known. `step` runs planning and applying, each by its name.
 
         Raises:
             TunnelError: A change failed.
@@ -74,7 +82,7 @@ class Keeper:
                 return False
             await self._lead_back()
             self._mtu = self._mtu or await self._tunnels.mtu(())
-            await self._converge(self.standing, host_range(self._identity.address))
+            await self._converge(self.standing, host_range(self._identity.address), step)
             return True
 
     async def look(self) -> bool:
@@ -158,29 +166,27 @@ class Keeper:
         self._led_back = None
         return await self._tunnels.open(self._identity.key_for)
 
-    async def _converge(self, standing: Standing, address: str) -> None:
+    async def _converge(self, standing: Standing, address: str, step: Stepping) -> None:
         """Carry one plan out. No second one is needed: it would be empty."""
-        wanted = self._picture.wanted(
-            standing.device, persistent_keepalive=self._own.persistent_keepalive
-        )
-        self.standing = await self._apply(standing, wanted, address)
+        with step("plan"):
+            wanted = self._picture.wanted(
+                standing.device, persistent_keepalive=self._own.persistent_keepalive
+            )
+            peers = plan_device(wanted.targets, standing.device, certain=wanted.certain)
+            interface = plan_interface(
+                wanted.interface(standing.interface, address=address, mtu=self._mtu),
+                standing.interface,
+            )
+        if peers or interface:
+            with step("apply") as span:
+                span.note(heliograph_operations=len(peers) + len(interface))
+                standing = await self._tunnels.change_peers(standing, peers)
+                standing = await self._tunnels.change_interface(standing, interface)
+            _log.info(
+                "tunnels changed", node=self._own.node, peers=len(peers), interface=len(interface)
+            )
+        self.standing = standing
         self._picture.endpoints_set(wanted.targets)
-
-    async def _apply(self, standing: Standing, wanted: Wanted, address: str) -> Standing:
-        """Carry one plan out; return what stands then."""
-        peers = plan_device(wanted.targets, standing.device, certain=wanted.certain)
-        interface = plan_interface(
-            wanted.interface(standing.interface, address=address, mtu=self._mtu),
-            standing.interface,
-        )
-        if not (peers or interface):
-            return standing
-        standing = await self._tunnels.change_peers(standing, peers)
-        standing = await self._tunnels.change_interface(standing, interface)
-        _log.info(
-            "tunnels changed", node=self._own.node, peers=len(peers), interface=len(interface)
-        )
-        return standing
 
     async def _lead_back(self) -> None:
         """See to it that answers find their way back; once for the ranges, since nft is slow."""

@@ -1,0 +1,128 @@
+"""Questions that a program asks others over a bus, and answers of several messages; nothing stored.
+
+Who floods a program with questions is not answered; who may not ask or answer is told so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from heliograph.bus.connection import Connection
+from heliograph.bus.errors import PermissionDenied
+from heliograph.bus.events import ConnectionEvent, Denied
+from heliograph.bus.request import NO_RESPONDERS, Message
+from heliograph.errors import HeliographError, RetryableError
+
+_WAITING: Final = 16
+"""Questions that wait for their answer; more are dropped."""
+
+_log = structlog.get_logger()
+
+
+class Answering:
+    """One program's answers on one subject."""
+
+    def __init__(
+        self,
+        home: Connection,
+        subject: str,
+        answer: Callable[[bytes], Iterable[bytes]],
+        unanswered: str,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            home: The bus.
+            subject: Where questions come.
+            answer: Returns what is said to a question, in one message or several; nothing if it is
+                meant for others. Raises a `HeliographError` for one that is not understood.
+            unanswered: What a person does not learn where the bus forbids all that, such as
+                "'heliograph peers' learns nothing of node w1".
+        """
+        self._home, self._subject, self._reply = home, subject, ""
+        self._answer, self._unanswered = answer, unanswered
+        self._questions: asyncio.Queue[Message] = asyncio.Queue(_WAITING)
+
+    async def run(self) -> None:
+        """Answer, for ever."""
+        stop_observing = self._home.observe(self._observe)
+        subscription = await self._home.subscribe(self._subject, self._take)
+        try:
+            while True:
+                await self._say(await self._questions.get())
+        finally:
+            stop_observing()
+            await subscription.unsubscribe()
+
+    def _take(self, question: Message) -> None:
+        if question.reply and not self._questions.full():
+            self._questions.put_nowait(question)
+
+    async def _say(self, question: Message) -> None:
+        try:
+            for part in self._answer(question.payload):
+                self._reply = question.reply
+                await self._home.publish(question.reply, part)
+        except RetryableError as error:  # the bus went away: so did whoever asked
+            _log.info("question not answered", error=str(error))
+        except HeliographError as error:
+            _log.warning("question not understood", error=str(error))
+
+    def _observe(self, event: ConnectionEvent) -> None:
+        refused = {self._subject.lower(): self._subject, self._reply.lower(): self._reply}
+        if isinstance(event, Denied) and event.subject in refused:
+            _log.warning(
+                "questions not answered",
+                error=f"the bus refuses this program {event.operation} of "
+                f"{refused[event.subject]}, so {self._unanswered}; add it to users.conf",
+            )
+
+
+async def ask(
+    connection: Connection,
+    subject: str,
+    question: bytes,
+    *,
+    enough: Callable[[bytes], bool],
+    within_s: float,
+) -> None:
+    """Ask, and hand each part of the answers on.
+
+    Args:
+        connection: The bus.
+        subject: Where to ask.
+        question: What.
+        enough: Takes one part; returns whether no other one is waited for.
+        within_s: How long to wait. It ends at once where nobody listens.
+
+    Raises:
+        PermissionDenied: The bus does not let the question through.
+    """
+    done, denied = asyncio.Event(), asyncio.Event()
+
+    def take(message: Message) -> None:
+        if message.status == NO_RESPONDERS or (message.payload and enough(message.payload)):
+            done.set()
+
+    def observe(event: ConnectionEvent) -> None:
+        if isinstance(event, Denied) and event.subject == subject.lower():
+            denied.set()
+            done.set()
+
+    inbox, stop_observing = connection.new_inbox(), connection.observe(observe)
+    subscription = await connection.subscribe(inbox, take)
+    try:
+        await connection.publish(subject, question, reply=inbox)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await done.wait()
+    finally:
+        stop_observing()
+        await subscription.unsubscribe()
+    if denied.is_set():
+        raise PermissionDenied("publish", subject)
