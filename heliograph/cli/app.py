@@ -14,12 +14,12 @@ from cyclopts import App, CycloptsError, Parameter
 import heliograph
 from heliograph import logs, program, settings
 from heliograph.cli.adopting import adopt
-from heliograph.cli.asked import AskSettings
+from heliograph.cli.asked import AskSettings, TraceSettings
 from heliograph.cli.benchmarks import bench
 from heliograph.cli.check import check
 from heliograph.cli.deciding import confirm, forget, leave
 from heliograph.cli.flags import with_flags
-from heliograph.cli.options import OneKubeconfig, in_cluster
+from heliograph.cli.options import Json, OneKubeconfig, in_cluster
 from heliograph.cli.plan import plan
 from heliograph.cli.rotating import rotate_keys
 from heliograph.contract.messages import EndpointsMode
@@ -39,6 +39,7 @@ _SETTINGS = (
     PeererSettings,
     AgentSettings,
     AskSettings,
+    TraceSettings,
 )
 
 app = App(
@@ -176,6 +177,26 @@ def peers(
     asked, common = _load(AskSettings, flags), _load(ProgramSettings, flags)
     logs.configure("error", human=True)
     return program.run(peers_shown.peers(common, asked, which, output))
+
+
+@app.command(name="trace")
+@with_flags(TraceSettings, ProgramSettings)
+def trace(service: ServiceArgument, /, *, json: Json = False, **flags: Any) -> int:  # noqa: ANN401 - see with_flags
+    """Show how the latest changes of a Service travelled, hop by hop, in milliseconds.
+
+    The watcher of the cluster that exports it is asked over the bus; no tracing backend is needed.
+    Ends with exit code 1 if it does not answer.
+
+    Example:
+        heliograph trace shop/cart --cluster east --nats nats://10.0.0.5:4222
+        kubectl -n heliograph exec deployment/watcher -- heliograph trace shop/cart
+    """
+    from heliograph.cli import services, traced  # noqa: PLC0415 - keeps `--help` quick
+
+    name = services.ServiceName.parse(service)
+    asked, common = _load(TraceSettings, flags), _load(ProgramSettings, flags)
+    logs.configure("error", human=True)
+    return program.run(traced.trace(common, asked, name, as_json=json))
 
 
 @app.command(name="streams")

@@ -35,11 +35,15 @@ from heliograph.contract.subjects import (
     stream_name,
     stream_subjects,
 )
+from heliograph.contract.traces import TraceAsked
 from heliograph.contract.tunnels import Tunnel
 from heliograph.imports.links import LinkFollower
+from heliograph.run.traces import Asked, ask_all
 from heliograph.run.tunnels import NotAllowed, Told, ask_tunnels
 from services.peerer.wireguard.answering import Answering
 from services.peerer.wireguard.seen import prepared_for
+from services.watcher.answering import TraceAnswering
+from services.watcher.trail import Trail
 from tests.bus.support import eventually, reading, writing
 from tests.deploy.buses import bus_of, configuration, connected, identity
 from tests.deploy.manifests import containers, find, read
@@ -222,6 +226,33 @@ async def test_agents_are_asked_on_a_shared_bus(shared: Bus) -> None:
     await agent_is_heard(shared)
 
 
+async def watcher_is_heard(bus: Bus) -> None:
+    """Ask the owner's watcher for a Service, as `heliograph trace` does, and be answered."""
+    asked = TraceAsked(namespace="shop", name="cart")
+    async with bus.connected(bus.owner) as watcher, bus.connected(bus.owner) as person:
+        answering = TraceAnswering(watcher, bus.owner, Trail(), lambda _: True)
+        async with alongside(answering.run()):
+            await watcher.wait_connected()
+            told = Asked(told=(), silent=(), denied=())
+            while not told.told:  # it may not listen yet
+                told = await ask_all(person, (bus.owner,), asked, within_s=1)
+    assert [one.exported for one in told.told] == [True]
+
+
+async def test_the_watcher_is_asked_and_answers(bus: Bus) -> None:
+    """Within the own cluster: question and answer pass."""
+    await watcher_is_heard(bus)
+
+
+async def test_the_watcher_is_asked_on_a_shared_bus(shared: Bus) -> None:
+    """By its own cluster; what becomes of a cluster's exports is not the others' matter."""
+    await watcher_is_heard(shared)
+    async with shared.connected(EAST) as connection:
+        asked = TraceAsked(namespace="shop", name="cart")
+        told = await ask_all(connection, (WEST,), asked, within_s=10)
+    assert told.denied == (WEST,)
+
+
 async def test_a_node_hears_who_is_prepared_for_its_next_key(bus: Bus) -> None:
     """Importers state that in their own stream; others may read it, by several filters only."""
     stated = encode(LinkStated(links=(Link(exporting=NORTH, prepared=(KEY,)),)))
@@ -248,6 +279,8 @@ async def test_nobody_asks_the_agents_of_others(shared: Bus) -> None:
 FORBIDDEN_TO_IMPORTERS = (
     "heliograph.tunnels.v1.{owner}",
     "heliograph.tunnels.v1.{importing}",
+    "heliograph.traces.v1.{owner}",
+    "heliograph.traces.v1.{importing}",
     "_INBOX_{owner}.x.1",
     "_INBOX_{importing}.x.1",
     "heliograph.v1.{owner}.service.default.web",
@@ -380,6 +413,7 @@ async def test_members_of_a_shared_bus(shared: Bus) -> None:
         "heliograph.v1.west.service.default.web",
         "heliograph.feedback.v1.west.east.service.default.web",
         "heliograph.tunnels.v1.west",
+        "heliograph.traces.v1.west",
         "_INBOX_west.x.1",
         "$JS.API.STREAM.CREATE.HELIOGRAPH_east",
         "$JS.API.STREAM.UPDATE.HELIOGRAPH_east",
