@@ -39,12 +39,14 @@ $(VENV)/ready: requirements-dev.txt pyproject.toml
 demo: setup ## show the main job and peering on three small clusters, in seconds
 	$(BIN)/heliograph demo
 
-controlplane: setup ## build the laboratory's real control planes; minutes the first time
+controlplane: setup ## build the laboratory's real programs (control planes, collector of traces); minutes the first time
 	$(BIN)/python -m heliograph.lab.controlplane
+	$(BIN)/python -m heliograph.lab.collector
 
 test: setup ## run all tests, on real control planes too
-	@# Without the control planes their tests are skipped, and named; in CI that is a failure.
+	@# Without these programs their tests are skipped, and named; in CI that is a failure.
 	@$(BIN)/python -m heliograph.lab.controlplane || test -z "$$CI"
+	@$(BIN)/python -m heliograph.lab.collector || test -z "$$CI"
 	$(BIN)/python -m pytest $(or $(PYTEST_ARGS),-m "not wireguard_kernel")
 	@# The rest needs WireGuard in the kernel: the machine's, or Debian's under QEMU, in a minute or two.
 	@# Not where a part was asked for. 69: nothing ran, and a sentence says why; in CI a failure.

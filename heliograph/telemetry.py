@@ -11,8 +11,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 import structlog
@@ -48,6 +49,7 @@ class Span:
     """One piece of work within a trace."""
 
     __slots__ = ("_span",)  # thousands wait in a burst
+    begun: Final = True
 
     def __init__(self, span: trace.Span) -> None:
         self._span = span
@@ -83,21 +85,27 @@ NO_SPAN: Final = Span(trace.INVALID_SPAN)
 class DeferredSpan:
     """A span that exists once something is part of it: most watch lines change nothing."""
 
-    __slots__ = ("_end_ns", "_name", "_span", "_start_ns", "_telemetry")
+    __slots__ = ("_end_ns", "_span", "_start", "begun")
 
-    def __init__(self, telemetry: Telemetry, name: str, start_ns: int) -> None:
-        self._telemetry, self._name, self._start_ns = telemetry, name, start_ns
+    def __init__(self, start: Callable[[], Span]) -> None:
+        self._start = start
         self._span: Span | None = None
         self._end_ns: int | None = None
+        self.begun = False
 
     @property
     def traceparent(self) -> str:
         """Return the header that makes other work part of this; from now on the span exists."""
         if self._span is None:
-            self._span = self._telemetry.start(self._name, start_ns=self._start_ns)
+            self._span, self.begun = self._start(), True
             if self._end_ns is not None:  # something held back becomes part of it afterwards
                 self._span.end(self._end_ns)
         return self._span.traceparent
+
+    def note(self, **attributes: str | float | bool) -> None:
+        """Add attributes, if the span exists."""
+        if self._span is not None:
+            self._span.note(**attributes)
 
     def end(self) -> None:
         """Finish the work."""
@@ -142,9 +150,18 @@ class Telemetry:
         )
         return Span(span)
 
-    def deferred(self, name: str, *, start_ns: int) -> DeferredSpan:
+    def deferred(
+        self,
+        name: str,
+        *,
+        start_ns: int,
+        links: Iterable[str] = (),
+        attributes: Attributes | None = None,
+    ) -> DeferredSpan:
         """Return a span that began at `start_ns`, if anything becomes part of it."""
-        return DeferredSpan(self, name, start_ns)
+        return DeferredSpan(
+            partial(self.start, name, links=links, start_ns=start_ns, attributes=attributes)
+        )
 
     @contextmanager
     def span(self, name: str, *, parent: str = "", links: Iterable[str] = ()) -> Iterator[Span]:

@@ -52,6 +52,19 @@ def epoch_of(headers: Mapping[str, str]) -> int | None:
     return int(text) if _EPOCH.fullmatch(text) else None
 
 
+def is_sampled(traceparent: str) -> bool:
+    """Tell whether a header belongs to a trace that is recorded (W3C Trace Context: lowest flag).
+
+    One that is malformed may pass; whoever continues it looks more closely.
+    """
+    return bool(traceparent) and traceparent[-1] in "13579bdf"
+
+
+def trace_id_of(traceparent: str) -> str:
+    """Return the id of the trace (W3C Trace Context: version-trace-span-flags)."""
+    return traceparent[3:35]
+
+
 @functools.lru_cache(maxsize=1024)
 def _prefixed(prefix: str, name: str) -> str:
     """Return one text for all messages alike: thousands wait in a burst, with their headers."""

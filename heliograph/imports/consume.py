@@ -24,7 +24,7 @@ from heliograph.bus import (
     Message as BusMessage,
 )
 from heliograph.clock import now_ns, parse_rfc3339
-from heliograph.contract.headers import OBSERVED_AT, TRACEPARENT, epoch_of
+from heliograph.contract.headers import OBSERVED_AT, TRACEPARENT, epoch_of, is_sampled
 from heliograph.contract.messages import ClusterAnnounced, MalformedMessage, decode
 from heliograph.contract.names import ClusterId, is_dns_label
 from heliograph.contract.subjects import (
@@ -48,6 +48,9 @@ K = TypeVar("K")
 _DISCOVERY_S: Final = 5.0
 _LATE_NS: Final = 10_000_000_000
 """A message that is older when it comes refers to the trace of its change, and is no part of it."""
+
+_MOST_REPLAYED: Final = 10_000
+"""Replayed messages that are kept for their traces, in one stream; a few megabytes."""
 
 _log = structlog.get_logger()
 
@@ -99,6 +102,8 @@ class Told(msgspec.Struct, Generic[K], frozen=True, kw_only=True):
         departed: It has left the ClusterSet, at this epoch; or (None) it is back.
         announced: What it says of itself, each time, and before what that touches.
         renewed: It renewed its lease: for how long, seconds, and when that was heard.
+        replayed: A replayed message, told of only if its trace is recorded: what it is about was
+            touched just now, by what came later in the replay.
     """
 
     touched: Callable[[set[K], Cause | None], None]
@@ -107,6 +112,7 @@ class Told(msgspec.Struct, Generic[K], frozen=True, kw_only=True):
     departed: Callable[[ClusterId, int | None], None] = lambda *_: None
     announced: Callable[[ClusterId, ClusterAnnounced], None] = lambda *_: None
     renewed: Callable[[ClusterId, float, Heard], None] = lambda *_: None
+    replayed: Callable[[Cause], None] = lambda _: None
 
 
 class Importer(Generic[K]):
@@ -127,6 +133,7 @@ class Importer(Generic[K]):
         self._told = told
         self._logged: set[str] = set()
         self._doubts = 0
+        self._replayed: list[Cause] = []
         self._consumer = Consumer(
             connection,
             ConsumerSettings(
@@ -145,6 +152,7 @@ class Importer(Generic[K]):
                 match event:
                     case SnapshotBegun():
                         self._table.begin_replay()
+                        self._replayed.clear()
                     case Delivery():
                         self._take(event)
                         if self._table.doubtful:
@@ -196,6 +204,7 @@ class Importer(Generic[K]):
             self._told.announced(self._cluster, self._table.announced)
         if touched:
             self._told.touched(touched, cause)
+        self._tell_replayed(cause, touched=bool(touched))
         if self._table.left_at != left_at:
             self._told.departed(self._cluster, self._table.left_at)
         if self._table.complete:
@@ -204,6 +213,16 @@ class Importer(Generic[K]):
             _log.info("replay confirmed", exporting=self._cluster, things=self._table.size)
             self._told.completed(self._cluster)
         self._size.set(self._table.size)
+
+    def _tell_replayed(self, cause: Cause | None, *, touched: bool) -> None:
+        """Keep replayed messages that touch nothing, until what comes later touches all of it."""
+        if cause is None or cause.subject.kind is Kind.CLUSTER:
+            replayed, self._replayed = (self._replayed, []) if touched else ([], self._replayed)
+            for one in replayed:
+                self._told.replayed(one)
+        elif not (touched or cause.live) and is_sampled(cause.traceparent):
+            self._replayed.append(cause)
+            del self._replayed[_MOST_REPLAYED:]
 
     def _reject(self, error: HeliographError) -> None:
         reason = type(error).__name__

@@ -20,7 +20,7 @@ from heliograph.contract.subjects import feedback_subject
 from heliograph.errors import HeliographError
 from heliograph.imports.consume import Cause
 from heliograph.metrics import Metrics
-from heliograph.telemetry import NO_SPAN, Span, Telemetry
+from heliograph.telemetry import NO_SPAN, Attributes, DeferredSpan, Span, Telemetry
 
 K = TypeVar("K", bound=Hashable)
 
@@ -57,7 +57,7 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
 
     cause: Cause
     connection: Connection
-    span: Span
+    span: Span | DeferredSpan
     since_s: float
 
 
@@ -78,32 +78,42 @@ class Waiting(Generic[K]):
         superseded = waiting.pop(cause.subject.cluster, None)
         if superseded is not None:
             superseded.span.end()
-        part = cause.live and not cause.late
-        span = self._telemetry.start(
-            f"consume {cause.subject.kind}",
-            parent=cause.traceparent if part else "",
-            links=() if part else (cause.traceparent,),
-            attributes={
-                "messaging.system": "nats",
-                "messaging.destination.name": str(cause.subject),
-                "messaging.message.id": cause.event_id,
-                "heliograph.exporting": cause.subject.cluster,
-                "heliograph.importing": self._importing,
-            },
-        )
         waiting[cause.subject.cluster] = Pending(
-            cause=cause, connection=connection, span=span, since_s=time.monotonic()
+            cause=cause, connection=connection, span=self._span(cause), since_s=time.monotonic()
         )
+
+    def _span(self, cause: Cause) -> Span | DeferredSpan:
+        """Return the consumption of a message: part of its change's trace, unless it is past.
+
+        A replay leaves no span where nothing is to be done, which is mostly so.
+        """
+        name, attributes = f"consume {cause.subject.kind}", self._attributes(cause)
+        if cause.live and not cause.late:
+            return self._telemetry.start(name, parent=cause.traceparent, attributes=attributes)
+        links = (cause.traceparent,)
+        if cause.live:
+            return self._telemetry.start(name, links=links, attributes=attributes)
+        return self._telemetry.deferred(name, start_ns=now_ns(), links=links, attributes=attributes)
+
+    def _attributes(self, cause: Cause) -> Attributes:
+        return {
+            "messaging.system": "nats",
+            "messaging.destination.name": str(cause.subject),
+            "messaging.message.id": cause.event_id,
+            "heliograph.exporting": cause.subject.cluster,
+            "heliograph.importing": self._importing,
+        }
 
     @contextmanager
     def step(self, name: str, keys: Collection[K]) -> Iterator[Span]:
         """Run a block as one step of those who wait for these things, and measure it.
 
-        It is part of the trace of the first of them, and refers to the others'. If nobody waits,
-        an "apply" is a trace of its own, and anything else leaves no span.
+        It is part of the trace of the first of them, and refers to the others'. If nobody waits
+        but for replays, an "apply" is a trace of its own, and anything else leaves no span.
         """
-        waiting = tuple(islice(self._spans(keys), _MOST_LINKS))
-        if not waiting and name != "apply":
+        writes = name == "apply"
+        waiting = tuple(islice(self._spans(keys, begin=writes), _MOST_LINKS))
+        if not (waiting or writes):
             yield NO_SPAN
             return
         begun_s = time.monotonic()
@@ -114,10 +124,12 @@ class Waiting(Generic[K]):
             finally:
                 self._note(keys, Step(name=name, begun_s=begun_s, ended_s=time.monotonic()))
 
-    def _spans(self, keys: Iterable[K]) -> Iterator[str]:
+    def _spans(self, keys: Iterable[K], *, begin: bool) -> Iterator[str]:
+        """Yield the spans of those who wait; of replays, only those that exist, or all `begin`."""
         for key in keys:
             for pending in self._pending.get(key, {}).values():
-                yield pending.span.traceparent
+                if begin or pending.span.begun:
+                    yield pending.span.traceparent
 
     def _note(self, keys: Iterable[K], step: Step) -> None:
         for key in keys:

@@ -28,7 +28,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         look_at: The clusters whose peers may have to be others now.
-        news: A node changed, by this live message, on this bus.
+        news: A node changed, by this message, on this bus; live, or replayed with a trace.
         mismatched: A stream, read again, still holds something else than this message says.
         listens: A cluster hears on this bus what is said of it.
         progress: A cluster has said all its nodes.
@@ -133,6 +133,7 @@ class Follower:
             completed=self._on_complete,
             mismatched=lambda cause: self._heard.mismatched(connection, cause),
             departed=lambda exporting, _: self._on_departure(exporting),
+            replayed=lambda cause: self._on_replayed(connection, cause),
         )
         importer = Importer(connection, cluster, table, metrics=self._metrics, told=told)
         tasks.create_task(importer.run())
@@ -144,11 +145,16 @@ class Follower:
         self._around.changed()
         if CLUSTER_ITSELF in names:
             self._declare(exporting)
-        if cause is not None and cause.live and cause.subject.kind is Kind.NODE:
+        of_all = exporting == self._importing
+        if cause is not None and cause.live and cause.subject.kind is Kind.NODE and not of_all:
             self._heard.news(connection, cause)
         concerned = {exporting, *contested, *self._around.contested()}
-        of_all = exporting == self._importing
         self._heard.look_at(self._around.exporting() if of_all else concerned)
+
+    def _on_replayed(self, connection: Connection, cause: Cause) -> None:
+        """Take whose trace to refer to, if something is to be done about a node."""
+        if cause.subject.kind is Kind.NODE and cause.subject.cluster != self._importing:
+            self._heard.news(connection, cause)
 
     def _on_complete(self, exporting: ClusterId) -> None:
         self._heard.progress()

@@ -192,6 +192,7 @@ class Reflector:
                     departed=self._on_departure,
                     announced=self._on_announced,
                     renewed=self._on_renewed,
+                    replayed=lambda cause: self._on_replayed(connection, cause),
                 ),
             )
             self._importers.add(cluster)
@@ -216,6 +217,13 @@ class Reflector:
             if cause is not None and cause.subject.kind is not Kind.CLUSTER:
                 self._waiting.expect(key, connection, cause)
             self._queue.add(key, self._urgency(key, live=cause is not None and cause.live))
+
+    def _on_replayed(self, connection: Connection, cause: Cause) -> None:
+        """Take whose trace to refer to, if something is to be done about a Service."""
+        subject = cause.subject
+        if subject.kind is Kind.SERVICE and self._picture.imports_from(subject.cluster):
+            key = ServiceKey(subject.namespace, subject.name)
+            self._waiting.expect(key, connection, cause)
 
     def _on_complete(self, exporting: ClusterId) -> None:
         self._progress.set()

@@ -16,7 +16,14 @@ from heliograph.announce.announcer import Origin
 from heliograph.bus import Connection, Message, Publication
 from heliograph.clock import now_ns, rfc3339
 from heliograph.contract.feedback import Feedback, decode_feedback
-from heliograph.contract.headers import EVENT_ID, EVENT_TYPE, EVENT_TYPE_PREFIX, TRACEPARENT
+from heliograph.contract.headers import (
+    EVENT_ID,
+    EVENT_TYPE,
+    EVENT_TYPE_PREFIX,
+    TRACEPARENT,
+    is_sampled,
+    trace_id_of,
+)
 from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import (
     MalformedSubject,
@@ -104,9 +111,9 @@ class RoundTrips:
     ) -> None:
         """Let the change's trace end where it began; others cannot make it part of theirs."""
         ours, theirs = traces[0], traces[1].headers.get(TRACEPARENT, "")
-        if not _recorded(ours):
+        if not is_sampled(ours):
             return
-        same = _trace(theirs) == _trace(ours)
+        same = trace_id_of(theirs) == trace_id_of(ours)
         span = self._telemetry.start(
             f"feedback {about.kind}",
             parent=theirs if same else ours,
@@ -132,15 +139,5 @@ def _departure(
         seen_at=rfc3339(origin.seen_at_ns),
         seen_s=sent_s - max(0, now_ns() - origin.seen_at_ns) / _NS,
         sent_s=sent_s,
-        trace_id=_trace(traceparent) if _recorded(traceparent) else "",
+        trace_id=trace_id_of(traceparent) if is_sampled(traceparent) else "",
     )
-
-
-def _trace(traceparent: str) -> str:
-    """Return the id of the trace (W3C Trace Context: version-trace-span-flags)."""
-    return traceparent[3:35]
-
-
-def _recorded(traceparent: str) -> bool:
-    """Tell whether a header of our own is of a trace that is sampled: the lowest flag."""
-    return bool(traceparent) and traceparent[-1] in "13579bdf"

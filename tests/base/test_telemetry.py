@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import threading
+from collections.abc import Sequence
+
 import pytest
+import structlog
+from aiohttp import web
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import (
+    BatchSpanProcessor,
+    SimpleSpanProcessor,
+    SpanExporter,
+    SpanExportResult,
+)
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from opentelemetry.trace import StatusCode
@@ -114,6 +126,119 @@ def test_a_watch_line_that_changes_nothing_leaves_no_span() -> None:
     deferred.end()
     (span,) = recording.spans
     assert (span.name, span.start_time) == ("watch", 5)
+
+
+def test_a_deferred_span_begins_even_after_its_end() -> None:
+    """What was held back becomes part of it then; it ends when it had ended."""
+    recording = Recording()
+    deferred = recording.telemetry.deferred("watch", start_ns=5)
+    deferred.end()
+    assert recording.spans == ()
+    recording.telemetry.start("publish", parent=deferred.traceparent).end()
+
+    watch, publish = recording.spans
+    assert watch.end_time is not None
+    assert publish.start_time is not None
+    assert watch.end_time <= publish.start_time
+
+
+def test_people_name_programs_as_they_like(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The standard variables stand above what we say; all else stays."""
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "mirrors")
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "k8s.cluster.name=prod-east,team=shop")
+    recording = Recording()
+    recording.telemetry.start("watch").end()
+
+    attributes = recording.spans[0].resource.attributes
+    wanted = {
+        "service.name": "mirrors",
+        "k8s.cluster.name": "prod-east",
+        "team": "shop",
+        "service.namespace": "heliograph",
+    }
+    assert attributes.items() >= wanted.items()
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"OTEL_TRACES_SAMPLER": "parentbased_trace_idratio"}, "every trace is recorded"),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "leave by http/protobuf, and not by 'grpc'"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json"}, "port 4318"),
+        ({"OTEL_TRACES_SAMPLER": "always_off", "OTEL_EXPORTER_OTLP_PROTOCOL": ""}, ""),
+    ],
+)
+def test_settings_that_do_not_what_they_seem_to_are_told(
+    environ: dict[str, str], said: str
+) -> None:
+    """Nothing fails for a typo in them, and nobody is left to wonder."""
+    with structlog.testing.capture_logs() as logs:
+        telemetry.from_environment("watcher", "east", ENDPOINT | environ).shutdown()
+
+    assert [said in line["error"] for line in logs] == [True] * bool(said)
+
+
+class Receiver:
+    """An OTLP receiver that takes what it is sent, or does not."""
+
+    def __init__(self) -> None:
+        self.status, self.requests = 503, 0
+
+    async def take(self, _: web.Request) -> web.Response:
+        """Take one export request."""
+        self.requests += 1
+        return web.Response(status=self.status)
+
+    async def exports(self, traces: Telemetry, status: int, count: int) -> None:
+        """Answer so, until so many more requests have come."""
+        self.status, wanted = status, self.requests + count
+        while self.requests < wanted:
+            traces.start("watch").end()
+            await asyncio.sleep(0.01)
+
+
+async def test_a_receiver_that_takes_nothing_is_told_of_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many batches are lost; and once that it takes them again."""
+    receiver, app = Receiver(), web.Application()
+    app.router.add_post("/v1/traces", receiver.take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    endpoint = "http://{}:{}".format(*runner.addresses[0][:2])
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
+    traces = telemetry.from_environment("watcher", "east", os.environ)
+    try:
+        with structlog.testing.capture_logs() as logs:
+            await receiver.exports(traces, 400, 5)
+            await receiver.exports(traces, 200, 5)
+    finally:
+        await asyncio.to_thread(telemetry.shutdown, traces)
+        await runner.cleanup()
+
+    assert [line["event"] for line in logs] == ["traces not taken", "traces taken again"]
+    assert "code: 400" in logs[0]["error"]
+    assert endpoint == logs[0]["endpoint"]
+
+
+def test_the_end_of_a_program_does_not_wait_for_a_receiver_that_is_gone() -> None:
+    """Spans that cannot be exported are lost; the thread that tries to is not waited for."""
+    released = threading.Event()
+
+    class Stuck(SpanExporter):
+        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+            """Wait as one does whose packets are dropped."""
+            assert spans
+            released.wait(60)
+            return SpanExportResult.SUCCESS
+
+    stuck = telemetry.exporting("watcher", "east", BatchSpanProcessor(Stuck()))
+    with telemetry.ending(stuck):
+        stuck.start("watch").end()
+    assert not released.is_set()
+    released.set()
 
 
 def test_a_failed_block_says_so_and_passes_its_error_on() -> None:

@@ -132,12 +132,27 @@ def test_a_replayed_message_only_links_to_its_trace() -> None:
     """A replay is no part of the change's past, and nobody measures the way back by it."""
     traced = Traced()
     traced.expect(live=False)
+    with traced.waiting.step("apply", (KEY,)):
+        pass
 
     traced.settle()
 
-    (span,) = traced.ended
-    assert (span.parent, len(span.links)) == (None, 1)
+    apply, consume = traced.ended
+    assert (consume.parent, len(consume.links)) == (None, 1)
+    assert apply.parent is not None
     assert traced.bus.feedback == []
+
+
+def test_a_replay_of_what_is_as_it_should_be_leaves_no_span() -> None:
+    """Else each restart would record as many traces as there are mirrors."""
+    traced = Traced()
+    traced.expect(live=False)
+    with traced.waiting.step("plan", (KEY,)):
+        pass
+
+    traced.settle()
+
+    assert traced.ended == ()
 
 
 def test_a_bus_that_is_away_costs_the_feedback_only() -> None:

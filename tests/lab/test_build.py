@@ -154,7 +154,7 @@ async def test_whoever_waits_is_told(path: Path, monkeypatch: pytest.MonkeyPatch
     told: list[str] = []
     await ensure_built(told.append)
 
-    assert told[0] == "fetching the control planes' modules: 1, 0 s"
+    assert told[0] == "fetching the modules of the control planes: 1, 0 s"
     assert told[-1] == "building the control planes: 2 of about 2 packages, 0 s"
 
 

@@ -58,6 +58,7 @@ class Node:
         self.lab, self._folder, self.nats, self.said = lab, folder, nats, said
         self._link = LinkInterface(INTERFACE)
         self._device = UserspaceDevice(INTERFACE)
+        self.telemetry = telemetry.disabled()
 
     def __getitem__(self, name: str) -> Cluster:
         return self.lab[name]
@@ -130,7 +131,7 @@ class Node:
                 client,
                 home=home,
                 buses=[ImportBus(connection=home)],
-                telemetry=telemetry.disabled(),
+                telemetry=self.telemetry,
                 metrics=self.metrics,
             )
             task = asyncio.create_task(agent.run())

@@ -27,6 +27,7 @@ from heliograph.lab.memory import JsonObject, MemoryCluster, MemoryClusterSettin
 from heliograph.marks import EXPORT_LABEL, SERVICE_NAME_LABEL
 from heliograph.membership.record import NAMESPACE as HELIOGRAPH
 from heliograph.metrics import Metrics
+from heliograph.telemetry import Telemetry
 from services.peerer.peerer import Peerer
 from services.peerer.settings import PeererSettings
 from services.reflector.reflector import Reflector
@@ -177,6 +178,7 @@ class JoinedClusters:
         shared: Whether all have one bus, though perhaps by different ways.
         watching: Settings of watchers that start from now on.
         imported: What reflectors that start from now on see of a bus to import from.
+        traces: Makes the telemetry of a program of a cluster that starts from now on.
     """
 
     def __init__(self, folder: Path, urls: Mapping[str, str], tasks: asyncio.TaskGroup) -> None:
@@ -188,6 +190,7 @@ class JoinedClusters:
         self.shared = len(set(urls.values())) == 1
         self.watching: dict[str, Any] = {}
         self.imported: Callable[[Connection], Connection] = lambda connection: connection
+        self.traces: Callable[[str, str], Telemetry] = lambda *_: telemetry.disabled()
 
     def __getitem__(self, name: str) -> Cluster:
         return self.clusters[name]
@@ -275,7 +278,7 @@ class JoinedClusters:
                 settings,
                 client,
                 home,
-                telemetry=telemetry.disabled(),
+                telemetry=self.traces("watcher", name),
                 metrics=Metrics("watcher", name),
             )
             await cluster.watcher.run()
@@ -291,7 +294,7 @@ class JoinedClusters:
                 client,
                 home=home,
                 buses=await self._buses(stack, name, home),
-                telemetry=telemetry.disabled(),
+                telemetry=self.traces("reflector", name),
                 metrics=metrics,
             )
             cluster.metrics = metrics
@@ -308,7 +311,7 @@ class JoinedClusters:
                 client,
                 home=home,
                 buses=await self._buses(stack, name, home),
-                telemetry=telemetry.disabled(),
+                telemetry=self.traces("peerer", name),
                 metrics=cluster.peer_metrics,
             )
             await cluster.peerer.run()

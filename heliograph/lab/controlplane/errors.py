@@ -9,17 +9,17 @@ from heliograph.errors import RetryableError, TerminalError
 
 
 class ControlPlaneUnavailable(TerminalError):
-    """The control planes' binary is not there and cannot be built here.
+    """A binary of the laboratory is not there and cannot be built here.
 
     Attributes:
         output: The last lines of the build's output; empty when it never began.
     """
 
-    def __init__(self, why: str, *, remedy: str, output: Iterable[str] = ()) -> None:
+    def __init__(
+        self, why: str, *, remedy: str, output: Iterable[str] = (), what: str = "control planes"
+    ) -> None:
         self.output = tuple(output)
-        super().__init__(
-            "\n".join((f"The control planes cannot be built: {why}. {remedy}", *self.output))
-        )
+        super().__init__("\n".join((f"The {what} cannot be built: {why}. {remedy}", *self.output)))
 
 
 class ControlPlaneFailed(RetryableError):

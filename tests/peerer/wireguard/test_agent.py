@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from heliograph import telemetry
 from heliograph.wireguard import keyfile
 from heliograph.wireguard.device import Device, RemovePeer, SetPeer
 from heliograph.wireguard.userspace import UserspaceDevice
@@ -56,6 +59,30 @@ async def test_nodes_that_come_and_go(tmp_path: Path) -> None:
 
         assert "10.111.0.0/16" in await world.ranges("east", "n2")
         assert not {"10.43.1.0/24", "100.64.16.1/32"} & await world.routes()
+
+
+@apart
+async def test_a_tunnel_is_part_of_its_nodes_trace(tmp_path: Path) -> None:
+    """Consumption, with the planning and the change of the device below it."""
+    exporter = InMemorySpanExporter()
+    async with node(tmp_path) as world:
+        world.telemetry = telemetry.exporting("agent", "west", SimpleSpanProcessor(exporter))
+        async with world.running():
+            await world.until_peers("east/n1", "south/n1")
+            exporter.clear()
+            world.add_node("east", "n2", 2)
+            await world.until_peers("east/n1", "east/n2", "south/n1")
+            await eventually(lambda: {"plan", "apply"} in below(exporter, "consume node"))
+
+
+def below(exporter: InMemorySpanExporter, name: str) -> list[set[str]]:
+    """Return the names of the spans below each span of this name that has ended."""
+    spans = exporter.get_finished_spans()
+    tops = [span.context for span in spans if span.name == name]
+    return [
+        {s.name for s in spans if top and s.parent and s.parent.span_id == top.span_id}
+        for top in tops
+    ]
 
 
 @apart
