@@ -71,6 +71,26 @@ class Propagation(msgspec.Struct, frozen=True, kw_only=True):
     samples: int
 
 
+class Tracing(msgspec.Struct, frozen=True, kw_only=True):
+    """What traces cost a change between idle clusters.
+
+    Attributes:
+        sides: By "off", "sampled" (one trace in a hundred) and "all".
+        p50_ratio: Median of each round divided by that without traces; the median of all rounds.
+        p99_ratio: 99th percentile of all samples divided by that without traces.
+        samples: How many changes, on each side.
+        rounds: In how many turns.
+        spans: How many the collector received.
+    """
+
+    sides: dict[str, Latencies]
+    p50_ratio: dict[str, float]
+    p99_ratio: dict[str, float]
+    samples: int
+    rounds: int
+    spans: int
+
+
 class Walls(msgspec.Struct, frozen=True, kw_only=True):
     """Wall times in seconds: `wall` of each side."""
 

@@ -6,7 +6,7 @@ import asyncio
 import re
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
@@ -214,7 +214,9 @@ def resident_bytes(child: Child) -> int:
     return int(found.group(1)) * 1024 if found else 0
 
 
-def program_child(folder: Path, bus: str, program: str, cluster: str) -> Child:
+def program_child(
+    folder: Path, bus: str, program: str, cluster: str, environment: Mapping[str, str] | None = None
+) -> Child:
     """Return one program of one cluster as a process, with the kubeconfig in the folder."""
     command = (
         *(sys.executable, "-m", "heliograph", program, "--cluster", cluster),
@@ -222,7 +224,8 @@ def program_child(folder: Path, bus: str, program: str, cluster: str) -> Child:
         *("--nats", bus, "--log-level", "warning"),
     )
     log = folder / f"{program}-{cluster}"
-    return Child(ChildSettings(name=program, command=command, log=log))
+    given = environment or {}
+    return Child(ChildSettings(name=program, command=command, log=log, environment=given))
 
 
 def _service_of(item: EndpointSlice) -> str:

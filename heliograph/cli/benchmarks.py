@@ -28,6 +28,23 @@ def bench_propagation(
     return _bench(lambda progress: propagation(samples, progress), as_json=json)
 
 
+@bench.command(name="tracing")
+def bench_tracing(
+    *,
+    samples: Annotated[int, Parameter(help="Changes on each side in each round.")] = 40,
+    rounds: Annotated[int, Parameter(help="How often each side has its turn.")] = 9,
+    json: Json = False,
+) -> int:
+    """Measure what traces cost a change: none, one in a hundred, all, by turns.
+
+    Example:
+        heliograph bench tracing --json
+    """
+    from heliograph.bench.tracing import tracing  # noqa: PLC0415 - keeps `--help` quick
+
+    return _bench(lambda progress: tracing(samples, rounds, progress), as_json=json)
+
+
 @bench.command(name="burst")
 def bench_burst(
     *,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from difflib import get_close_matches
 from typing import Final, NoReturn
 
 import msgspec
@@ -78,7 +80,7 @@ async def trace(
     )
     show(report, as_json=as_json)
     if asked.silent:
-        raise NotAnswered(_unanswered(asked.silent, settings.wait_s))
+        raise NotAnswered(_unanswered(asked.silent))
     return 0
 
 
@@ -99,7 +101,9 @@ async def _explain(
 ) -> NoReturn:
     """Say why nothing is known of a Service."""
     if asked.silent:
-        raise NotAnswered(_unanswered(asked.silent, settings.wait_s))
+        if settings.cluster:
+            await _require_stream(connection, settings.cluster)
+        raise NotAnswered(_unanswered(asked.silent))
     if not asked.told:
         raise NotAnswered(_denied(asked.denied))
     clusters = [ClusterId(told.cluster) for told in asked.told]
@@ -109,10 +113,24 @@ async def _explain(
     raise InputError(f"{wanted} is not exported by {_list(clusters)}, nor was it lately{offer}")
 
 
-def _unanswered(clusters: Iterable[str], within_s: float) -> str:
+async def _require_stream(connection: Connection, cluster: str) -> None:
+    """See whether a cluster that does not answer is one at all, as far as the bus says.
+
+    Raises:
+        InputError: It has no stream, and others have.
+    """
+    with suppress(PermissionDenied):
+        known = await exporting(connection)
+        if known and cluster not in known:
+            near = get_close_matches(cluster, known, n=1)
+            offer = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(known)}"
+            raise InputError(f"this bus has no cluster {cluster}{offer}")
+
+
+def _unanswered(clusters: Iterable[str]) -> str:
     return (
-        f"the watcher of {_list(clusters)} did not answer within {within_s:g} s: does it run, of "
-        f"this version, and is this its bus? Services go on without it"
+        f"the watcher of {_list(clusters)} does not answer: does it run, of this version, and is "
+        f"this its bus? Services go on without it"
     )
 
 

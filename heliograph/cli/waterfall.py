@@ -9,6 +9,8 @@ import msgspec
 from heliograph.contract.traces import Answer, Change
 
 _MS = 1e3
+_LEAST_WAIT_S = 50e-6
+"""A shorter one is no hop: it would read 0.0."""
 
 
 class Hop(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +58,7 @@ def _work(answer: Answer, arrived_s: float) -> Iterator[Hop]:
     """Yield what the importing cluster did, and what it waited for in between."""
     clock, at_s = answer.importing, 0.0
     for step in answer.steps:
-        if step.begun_s > at_s:
+        if step.begun_s - at_s >= _LEAST_WAIT_S:
             yield Hop(
                 name="wait", clock=clock, begun_s=arrived_s + at_s, took_s=step.begun_s - at_s
             )

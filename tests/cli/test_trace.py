@@ -221,8 +221,18 @@ async def test_a_name_that_nobody_exports_is_bad_input(server: EmbeddedServer) -
 @pytest.mark.nats
 async def test_a_watcher_that_does_not_answer_is_named(server: EmbeddedServer) -> None:
     """A fault for whoever relies on it."""
-    with pytest.raises(NotAnswered, match="watcher of cluster east did not answer"):
-        await ask(server)
+    for cluster in (None, EAST):
+        with pytest.raises(NotAnswered, match="watcher of cluster east does not answer"):
+            await ask(server, cluster=cluster)
+
+
+@pytest.mark.nats
+async def test_a_cluster_that_is_not_there_is_bad_input(server: EmbeddedServer) -> None:
+    """Those that are there are offered, the nearest if one is like it."""
+    with pytest.raises(InputError, match=r"no cluster eats; did you mean east\?"):
+        await ask(server, cluster="eats")
+    with pytest.raises(InputError, match="no cluster north; it has east"):
+        await ask(server, cluster="north")
 
 
 @pytest.mark.nats
