@@ -14,7 +14,7 @@ from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.contract.tunnels import Tunnel
 from heliograph.errors import HeliographError, InputError
 from heliograph.run.programs import bus
-from heliograph.run.settings import ProgramSettings
+from heliograph.run.settings import BusSettings
 from heliograph.run.tunnels import Told, ask_tunnels
 
 Output = Literal["json", "yaml"]
@@ -55,7 +55,7 @@ class NotAnswered(HeliographError):
 
 
 async def peers(
-    program: ProgramSettings, settings: AskSettings, which: str | None, output: Output | None
+    program: BusSettings, settings: AskSettings, which: str | None, output: Output | None
 ) -> int:
     """Print the tunnels of a cluster's nodes; return the exit code.
 
