@@ -81,7 +81,9 @@ async def run_watcher(program: ProgramSettings, settings: WatcherSettings, *, on
         bus(program.bus("watcher", settings.cluster)) as connection,
     ):
         watcher = Watcher(settings, client, connection, telemetry=traces, metrics=metrics)
-        served = Served(program="watcher", ready=lambda: watcher.ready, metrics=metrics)
+        served = Served(
+            program="watcher", conditions=watcher.conditions, pulse=watcher.pulse, metrics=metrics
+        )
         async with page(program.listen, served):
             await (_once(watcher.run(), watcher.caught_up()) if once else watcher.run())
     traces.shutdown()
@@ -133,7 +135,7 @@ async def run_importing(
             telemetry=traces,
             metrics=metrics,
         )
-        served = Served(program=name, ready=lambda: made.ready, metrics=metrics)
+        served = Served(program=name, conditions=made.conditions, pulse=made.pulse, metrics=metrics)
         await stack.enter_async_context(page(common.listen, served))
         await (_once(made.run(), made.caught_up()) if once else made.run())
     traces.shutdown()
