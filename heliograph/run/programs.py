@@ -70,7 +70,9 @@ async def run_watcher(program: ProgramSettings, settings: WatcherSettings, *, on
         bus(program.bus("watcher", settings.cluster)) as connection,
     ):
         watcher = Watcher(settings, client, connection, telemetry=traces, metrics=metrics)
-        served = Served(program="watcher", ready=lambda: watcher.ready, metrics=metrics)
+        served = Served(
+            program="watcher", conditions=watcher.conditions, pulse=watcher.pulse, metrics=metrics
+        )
         answering = answers(connection, Told.of("watcher", settings.cluster, watcher, metrics))
         async with page(program.listen, served), answering:
             await (_once(watcher.run(), watcher.caught_up()) if once else watcher.run())
@@ -131,7 +133,7 @@ async def run_importing(
             telemetry=traces,
             metrics=metrics,
         )
-        served = Served(program=name, ready=lambda: made.ready, metrics=metrics)
+        served = Served(program=name, conditions=made.conditions, pulse=made.pulse, metrics=metrics)
         await stack.enter_async_context(page(common.listen, served))
         told = Told.of(name, settings.cluster, made, metrics, node=running.node)
         await stack.enter_async_context(answers(found.home, told))

@@ -21,6 +21,7 @@ from heliograph.contract.programs import (
     ProgramStatus,
     status_subject,
 )
+from heliograph.health import Condition
 from heliograph.metrics import Metrics
 
 _OURS: Final = "heliograph_"
@@ -31,9 +32,8 @@ _SINGLE: Final = ("node", "peer")
 class Working(Protocol):
     """A program that runs."""
 
-    @property
-    def ready(self) -> bool:
-        """Whether it does its work right now."""
+    def conditions(self) -> tuple[Condition, ...]:
+        """Return what it takes that it does its work right now."""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,14 +43,14 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
         program: Its name.
         cluster: Its cluster.
         node: Its node; empty if it belongs to none.
-        failing: Returns why it does not do its work right now; nothing if it does.
+        conditions: Returns what it takes that it does its work right now.
         metrics: Its metrics.
     """
 
     program: str
     cluster: ClusterId
     node: str = ""
-    failing: Callable[[], tuple[str, ...]]
+    conditions: Callable[[], tuple[Condition, ...]]
     metrics: Metrics
 
     @classmethod
@@ -62,13 +62,13 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
             program=program,
             cluster=parse_cluster_id(cluster),
             node=node,
-            failing=lambda: () if running.ready else ("it is not ready",),
+            conditions=running.conditions,
             metrics=metrics,
         )
 
     def status(self) -> ProgramStatus:
         """Return how the program is."""
-        failing = self.failing()
+        failing = tuple(f"{one.name}: {one.fails}" for one in self.conditions() if not one.holds)
         return ProgramStatus(
             program=self.program,
             cluster=self.cluster,
