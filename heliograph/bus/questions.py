@@ -101,20 +101,22 @@ async def ask(
         within_s: How long to wait. It ends at once where nobody listens.
 
     Raises:
-        PermissionDenied: The bus does not let the question through.
+        PermissionDenied: The bus does not let the question through, or the answers.
     """
-    done, denied = asyncio.Event(), asyncio.Event()
+    done, denied = asyncio.Event(), list[Denied]()
+    inbox = connection.new_inbox()
+    involved = {subject.lower(): subject, inbox.lower(): connection.inboxes}
 
     def take(message: Message) -> None:
         if message.status == NO_RESPONDERS or (message.payload and enough(message.payload)):
             done.set()
 
     def observe(event: ConnectionEvent) -> None:
-        if isinstance(event, Denied) and event.subject == subject.lower():
-            denied.set()
+        if isinstance(event, Denied) and event.subject in involved:
+            denied.append(event)
             done.set()
 
-    inbox, stop_observing = connection.new_inbox(), connection.observe(observe)
+    stop_observing = connection.observe(observe)
     subscription = await connection.subscribe(inbox, take)
     try:
         await connection.publish(subject, question, reply=inbox)
@@ -124,5 +126,5 @@ async def ask(
     finally:
         stop_observing()
         await subscription.unsubscribe()
-    if denied.is_set():
-        raise PermissionDenied("publish", subject)
+    if denied:
+        raise PermissionDenied(denied[0].operation, involved[denied[0].subject])

@@ -1,4 +1,4 @@
-"""What `heliograph peers` and `heliograph trace` are told."""
+"""What commands that ask over the bus are told."""
 
 from __future__ import annotations
 
@@ -17,13 +17,22 @@ class AskSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     wait_s: float = 5.0
 
 
-class TraceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whom to ask for changes.
+class ReachSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """As whom to ask.
 
     Attributes:
-        cluster: Id of the exporting cluster; without it, every cluster of the bus is asked.
-        wait_s: How long to wait for a watcher that does not answer, seconds.
+        as_cluster: Id of the cluster whose user of the bus this is: answers then go where only
+            that cluster may listen, as it does itself. In a program's pod it is that cluster.
     """
 
-    cluster: str | None = None
-    wait_s: float = 5.0
+    as_cluster: str | None = None
+
+
+class StatusSettings(ReachSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where to look, and as whom to ask.
+
+    Attributes:
+        import_from: Other clusters that have a bus of their own, as CLUSTER=URL.
+    """
+
+    import_from: tuple[str, ...] = ()

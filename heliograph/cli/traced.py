@@ -12,15 +12,13 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from heliograph.bus import Connection, PermissionDenied
-from heliograph.cli.asked import TraceSettings
+from heliograph.bus import Connection, ConnectionSettings, PermissionDenied
 from heliograph.cli.services import ServiceName
 from heliograph.cli.waterfall import end_s, hops, rows
 from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.contract.traces import Change, TraceAsked, TraceTold
 from heliograph.errors import HeliographError, InputError
-from heliograph.run.programs import bus
-from heliograph.run.settings import ProgramSettings
+from heliograph.run.buses import bus
 from heliograph.run.traces import Asked, ask_all, exporting, nearest
 
 _WIDTH: Final = 40
@@ -30,6 +28,20 @@ _LEGEND: Final = (
     "time from\nsending to hearing back, less what B says that it took: half of it each way, by "
     "which BEGUN of B's hops\nis estimated. Milliseconds since the watch line."
 )
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked for.
+
+    Attributes:
+        service: The Service.
+        cluster: The exporting cluster; None for every cluster of the bus.
+        within_s: How long to wait for a watcher that does not answer, seconds.
+    """
+
+    service: ServiceName
+    cluster: str | None = None
+    within_s: float = 5.0
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,23 +66,22 @@ class NotAnswered(HeliographError):
     """Watchers that should have did not answer."""
 
 
-async def trace(
-    program: ProgramSettings, settings: TraceSettings, service: ServiceName, *, as_json: bool
-) -> int:
+async def trace(settings: ConnectionSettings, wanted: Wanted, *, as_json: bool) -> int:
     """Print how a Service's latest changes travelled; return the exit code.
 
     Raises:
         NotAnswered: A watcher did not answer; what others did is printed before.
-        InputError: No cluster exports such a Service.
+        InputError: No cluster exports such a Service, or there is no such cluster.
     """
-    cluster = parse_cluster_id(settings.cluster) if settings.cluster else None
-    async with bus(program.bus("trace", cluster or "operator")) as connection:
+    cluster = parse_cluster_id(wanted.cluster) if wanted.cluster else None
+    service = wanted.service
+    async with bus(settings) as connection:
         asking = TraceAsked(namespace=service.namespace, name=service.name)
         clusters = (cluster,) if cluster else await _clusters(connection)
-        asked = await ask_all(connection, clusters, asking, within_s=settings.wait_s)
+        asked = await ask_all(connection, clusters, asking, within_s=wanted.within_s)
         known = tuple(told for told in asked.told if told.exported or told.changes)
         if not known:
-            await _explain(connection, settings, asked, service)
+            await _explain(connection, wanted, asked)
     report = Report(
         namespace=service.namespace,
         name=service.name,
@@ -89,28 +100,26 @@ async def _clusters(connection: Connection) -> tuple[ClusterId, ...]:
         found = await exporting(connection)
     except PermissionDenied as error:
         raise NotAnswered(
-            f"{error} With a cluster's own credentials, name it: --cluster CLUSTER"
+            f"{error} With a cluster's own credentials, name that cluster: --as-cluster CLUSTER"
         ) from error
     if not found:
         raise NotAnswered("no cluster has a stream on this bus: is it the right one (--nats)?")
     return found
 
 
-async def _explain(
-    connection: Connection, settings: TraceSettings, asked: Asked, service: ServiceName
-) -> NoReturn:
+async def _explain(connection: Connection, wanted: Wanted, asked: Asked) -> NoReturn:
     """Say why nothing is known of a Service."""
     if asked.silent:
-        if settings.cluster:
-            await _require_stream(connection, settings.cluster)
+        if wanted.cluster:
+            await _require_stream(connection, wanted.cluster)
         raise NotAnswered(_unanswered(asked.silent))
     if not asked.told:
         raise NotAnswered(_denied(asked.denied))
     clusters = [ClusterId(told.cluster) for told in asked.told]
-    wanted = f"{service.namespace}/{service.name}"
-    near = await nearest(connection, clusters, wanted)
+    service = f"{wanted.service.namespace}/{wanted.service.name}"
+    near = await nearest(connection, clusters, service)
     offer = f"; did you mean {' or '.join(near)}?" if near else ""
-    raise InputError(f"{wanted} is not exported by {_list(clusters)}, nor was it lately{offer}")
+    raise InputError(f"{service} is not exported by {_list(clusters)}, nor was it lately{offer}")
 
 
 async def _require_stream(connection: Connection, cluster: str) -> None:

@@ -116,7 +116,12 @@ class Told(msgspec.Struct, Generic[K], frozen=True, kw_only=True):
 
 
 class Importer(Generic[K]):
-    """Reads the stream of one cluster into a table, for ever."""
+    """Reads the stream of one cluster into a table, for ever.
+
+    Attributes:
+        lease: When the cluster renewed its lease last, on the loop's clock, and for how many
+            seconds; None before that was heard.
+    """
 
     def __init__(
         self,
@@ -129,7 +134,7 @@ class Importer(Generic[K]):
     ) -> None:
         self._table, self._cluster = table, cluster
         self._metrics = metrics
-        self._size = metrics.table.labels(f"exports/{cluster}")
+        self.lease: tuple[float, float] | None = None
         self._told = told
         self._logged: set[str] = set()
         self._doubts = 0
@@ -144,6 +149,32 @@ class Importer(Generic[K]):
                 name_prefix=metrics.program,
             ),
         )
+        metrics.measure_import(table.name, self)
+
+    @property
+    def cluster(self) -> ClusterId:
+        """The cluster."""
+        return self._cluster
+
+    @property
+    def size(self) -> int:
+        """How many things of it are known."""
+        return self._table.size
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that it says was heard, and a digest confirmed that."""
+        return self._table.complete
+
+    @property
+    def pending(self) -> int | None:
+        """How many messages its stream holds for us still; None while nobody says."""
+        return self._consumer.pending
+
+    @property
+    def heard_at_s(self) -> float | None:
+        """When its stream gave a sign of life last, on the loop's clock; None if it never has."""
+        return self._consumer.heard_at_s
 
     async def run(self) -> None:
         """Fold everything that comes; replay the stream on any doubt."""
@@ -187,7 +218,9 @@ class Importer(Generic[K]):
         cause = _cause(subject, delivery)
         self._fold(lambda: self._table.fold(subject, message, delivery.payload, epoch), cause)
         if isinstance(message, ClusterAnnounced) and self._table.announced is message:
-            self._told.renewed(self._cluster, message.lease_s, heard_now(delivery))
+            at = heard_now(delivery)
+            self.lease = at.at_s, message.lease_s
+            self._told.renewed(self._cluster, message.lease_s, at)
 
     def _subject(self, delivery: Delivery) -> Subject:
         """Return the subject; whoever may write into this stream speaks for its cluster only."""
@@ -212,7 +245,6 @@ class Importer(Generic[K]):
         if self._table.complete and not complete:
             _log.info("replay confirmed", exporting=self._cluster, things=self._table.size)
             self._told.completed(self._cluster)
-        self._size.set(self._table.size)
 
     def _tell_replayed(self, cause: Cause | None, *, touched: bool) -> None:
         """Keep replayed messages that touch nothing, until what comes later touches all of it."""
@@ -272,13 +304,12 @@ class Discovery:
     async def _clusters(self) -> tuple[ClusterId, ...]:
         """Return the clusters that have a stream; none while the bus does not say."""
         try:
-            names = await stream_names(self._bus.connection, all_clusters_filter(Kind.CLUSTER))
+            found = await clusters_on(self._bus.connection)
         except HeliographError as error:
             self._log_refusal(error)
             return ()
         self._refused = ""
-        ids = (n.removeprefix(STREAM_PREFIX) for n in names if n.startswith(STREAM_PREFIX))
-        return tuple(ClusterId(name) for name in ids if is_dns_label(name))
+        return found
 
     def _log_refusal(self, error: HeliographError) -> None:
         """Log what waiting does not mend, once; other buses go on meanwhile."""
@@ -291,6 +322,17 @@ class Discovery:
             if cluster not in self._known:
                 self._known.add(cluster)
                 self._found(self._bus.connection, cluster)
+
+
+async def clusters_on(connection: Connection) -> tuple[ClusterId, ...]:
+    """Return the clusters that have a stream on a bus.
+
+    Raises:
+        HeliographError: The bus does not say.
+    """
+    names = await stream_names(connection, all_clusters_filter(Kind.CLUSTER))
+    ids = (name.removeprefix(STREAM_PREFIX) for name in names if name.startswith(STREAM_PREFIX))
+    return tuple(ClusterId(name) for name in ids if is_dns_label(name))
 
 
 def heard_now(delivery: Delivery) -> Heard:

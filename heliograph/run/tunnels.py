@@ -92,6 +92,8 @@ async def ask_tunnels(
     try:
         await ask(connection, tunnels_subject(cluster), asked, enough=enough, within_s=within_s)
     except PermissionDenied as error:
+        if error.subject != tunnels_subject(cluster):
+            raise
         raise NotAllowed(
             f"the bus does not let cluster {cluster} publish to {tunnels_subject(cluster)}, so its "
             f"agents cannot be asked; add that to the cluster's entry in users.conf"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from heliograph.contract.names import ClusterId
 from heliograph.errors import HeliographError, RetryableError
 from heliograph.imports.waiting import Waiting
 from heliograph.kube.errors import AlreadyExists
+from heliograph.metrics import Metrics
 from services.reflector.apply import STALE, Applier
 from services.reflector.operations import Plan
 from services.reflector.picture import Picture
@@ -38,9 +40,17 @@ class Obstructed(RetryableError):
 class Reconciler:
     """Works on the mirrors of one importing cluster, as the picture of it says."""
 
-    def __init__(self, picture: Picture, applier: Applier, waiting: Waiting[ServiceKey]) -> None:
+    def __init__(
+        self,
+        picture: Picture,
+        applier: Applier,
+        waiting: Waiting[ServiceKey],
+        *,
+        metrics: Metrics,
+    ) -> None:
         """Prepare; `waiting` tells to whose traces the work on a mirror belongs."""
-        self._picture, self._applier, self._waiting = picture, applier, waiting
+        self._picture, self._applier = picture, applier
+        self._waiting, self._metrics = waiting, metrics
 
     async def reconcile(self, key: ServiceKey) -> Plan:
         """Plan and apply until nothing is left to do, or the same again would be in vain.
@@ -55,8 +65,7 @@ class Reconciler:
         """
         tried, failure = Plan(), None
         for _ in range(_PASSES):
-            with self._waiting.step("plan", (key,)):
-                plan = self._picture.plan(key)
+            plan = self._plan(key)
             if not plan.operations:
                 return plan
             if plan == tried:
@@ -65,6 +74,13 @@ class Reconciler:
                 break
             tried, failure = plan, await self._apply(key, plan)
         raise Unsettled(key)
+
+    def _plan(self, key: ServiceKey) -> Plan:
+        begun_s = time.perf_counter()
+        with self._waiting.step("plan", (key,)):
+            plan = self._picture.plan(key)
+        self._metrics.planned(begun_s, plan.operations)
+        return plan
 
     async def _apply(self, key: ServiceKey, plan: Plan) -> HeliographError | None:
         """Carry a plan out; return why the cluster was not as the plan assumed, if so."""

@@ -12,15 +12,14 @@ import pytest
 from heliograph.bus import EmbeddedServer
 from heliograph.bus.background import alongside
 from heliograph.cli.app import run
-from heliograph.cli.asked import TraceSettings
 from heliograph.cli.services import ServiceName
-from heliograph.cli.traced import NotAnswered, trace
+from heliograph.cli.traced import NotAnswered, Wanted, trace
 from heliograph.cli.waterfall import Hop, bar, end_s, hops, rows
 from heliograph.contract.feedback import Feedback, Step
 from heliograph.contract.names import ClusterId
 from heliograph.contract.traces import Answer, Change, traces_subject
 from heliograph.errors import InputError
-from heliograph.run.settings import ProgramSettings
+from heliograph.run.settings import BusSettings
 from services.watcher.answering import TraceAnswering
 from services.watcher.table import ServiceKey
 from services.watcher.trail import Departure, Trail
@@ -139,8 +138,9 @@ async def ask(
     as_json: bool = False,
 ) -> int:
     """Run the command."""
-    program, settings = ProgramSettings(nats=(server.url,)), TraceSettings(cluster=cluster)
-    return await trace(program, settings, ServiceName.parse(service), as_json=as_json)
+    settings = BusSettings(nats=(server.url,)).bus("trace", cluster)
+    wanted = Wanted(service=ServiceName.parse(service), cluster=cluster)
+    return await trace(settings, wanted, as_json=as_json)
 
 
 def remembered(count: int = 1) -> Trail:

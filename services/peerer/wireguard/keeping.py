@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from heliograph.admission.declaration import Declaration
+from heliograph.metrics import Metrics
 from heliograph.telemetry import NO_SPAN, Span
 from heliograph.wireguard.device import Device, DevicePeer
 from heliograph.wireguard.endpoints import split_endpoint
@@ -46,8 +47,11 @@ class Keeper:
             the next pass begins by making the interface or finding it.
     """
 
-    def __init__(self, own: AgentSettings, picture: Picture, identity: Identity) -> None:
+    def __init__(
+        self, own: AgentSettings, picture: Picture, identity: Identity, metrics: Metrics
+    ) -> None:
         """Prepare; `picture` says what should be, and `identity` who the node is."""
+        self._metrics = metrics
         self._own, self._picture, self._identity = own, picture, identity
         self._tunnels, self._gateway, self._asker = Tunnels(own), Gateway(own.interface), Asker()
         self.standing: Standing | None = None
@@ -168,6 +172,7 @@ class Keeper:
 
     async def _converge(self, standing: Standing, address: str, step: Stepping) -> None:
         """Carry one plan out. No second one is needed: it would be empty."""
+        begun_s = time.perf_counter()
         with step("plan"):
             wanted = self._picture.wanted(
                 standing.device, persistent_keepalive=self._own.persistent_keepalive
@@ -177,6 +182,7 @@ class Keeper:
                 wanted.interface(standing.interface, address=address, mtu=self._mtu),
                 standing.interface,
             )
+        self._metrics.planned(begun_s, (*peers, *interface))
         if peers or interface:
             with step("apply") as span:
                 span.note(heliograph_operations=len(peers) + len(interface))
