@@ -75,9 +75,10 @@ class Tracing(msgspec.Struct, frozen=True, kw_only=True):
     """What traces cost a change between idle clusters.
 
     Attributes:
-        sides: By "off", "sampled" (one trace in a hundred) and "all".
+        sides: By "off", "off_again" (the same), "sampled" (one trace in a hundred) and "all".
         p50_ratio: Median of each round divided by that without traces; the median of all rounds.
-        p99_ratio: 99th percentile of all samples divided by that without traces.
+        p99_ratio: 99th percentile of all samples divided by that without traces. Of "off_again"
+            both are noise, and nothing below them is anything else.
         samples: How many changes, on each side.
         rounds: In how many turns.
         spans: How many the collector received.

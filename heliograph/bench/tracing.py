@@ -32,10 +32,11 @@ _PAUSE_S: Final = 0.15  # as in `propagation`: what is measured is a change afte
 _RATIO: Final = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio"}
 SIDES: Final[Mapping[str, Mapping[str, str]]] = {
     "off": {"OTEL_SDK_DISABLED": "true"},
+    "off_again": {"OTEL_SDK_DISABLED": "true"},
     "sampled": {**_RATIO, "OTEL_TRACES_SAMPLER_ARG": "0.01"},
     "all": {**_RATIO, "OTEL_TRACES_SAMPLER_ARG": "1"},
 }
-"""Environment of each side's programs."""
+"""Environment of each side's programs; one of them twice, to show what is noise."""
 
 _PORTS: Final = 20_000
 

@@ -25,7 +25,9 @@ def test_ratios_are_to_the_side_without_traces() -> None:
     assert (found.samples, found.rounds, found.spans) == (9, 3, 7)
 
 
-@pytest.mark.parametrize(("side", "recorded"), [("off", 0), ("sampled", 10), ("all", 1000)])
+@pytest.mark.parametrize(
+    ("side", "recorded"), [("off", 0), ("off_again", 0), ("sampled", 10), ("all", 1000)]
+)
 def test_each_side_records_its_share(
     monkeypatch: pytest.MonkeyPatch, side: str, recorded: int
 ) -> None:

@@ -253,6 +253,15 @@ async def test_the_watcher_is_asked_on_a_shared_bus(shared: Bus) -> None:
     assert told.denied == (WEST,)
 
 
+async def test_answers_that_may_not_be_heard_are_told_of_at_once(shared: Bus) -> None:
+    """Whoever asks with one cluster's user as if it were another waits for nothing."""
+    asked = TraceAsked(namespace="shop", name="cart")
+    strange = identity(shared.certificates, EAST) | {"inbox_prefix": "_INBOX_west"}
+    async with connected(shared.url, **strange) as connection:
+        told = await ask_all(connection, (EAST,), asked, within_s=60)
+    assert told.denied == (EAST,)
+
+
 async def test_a_node_hears_who_is_prepared_for_its_next_key(bus: Bus) -> None:
     """Importers state that in their own stream; others may read it, by several filters only."""
     stated = encode(LinkStated(links=(Link(exporting=NORTH, prepared=(KEY,)),)))
