@@ -8,7 +8,7 @@ MINUTES ?= 30
 SEED ?=
 KERNEL_TESTS := $(BIN)/python -m pytest -p no:cacheprovider tests/wireguard -m wireguard_kernel
 
-.PHONY: help setup packages demo test soak check format controlplane lock clean
+.PHONY: help setup packages demo test soak check generate format controlplane lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,12 +54,16 @@ test: setup ## run all tests, on real control planes too
 soak: setup ## random faults for MINUTES (30), with the dice of SEED (any)
 	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
-check: setup ## lint, format, types, import contracts, spelling
+check: setup ## lint, format, types, import contracts, spelling, generated files
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/codespell README.md CONTRIBUTING.md CHANGELOG.md docs deploy $(SOURCES)
+	$(BIN)/python -m tools.generate --check
+
+generate: setup ## write what is generated from the code: the public contract
+	$(BIN)/python -m tools.generate
 
 format: setup ## put the code into its one form
 	$(BIN)/ruff check --fix $(SOURCES)
