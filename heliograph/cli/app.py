@@ -16,6 +16,7 @@ from heliograph.cli.benchmarks import bench
 from heliograph.cli.check import check
 from heliograph.cli.deciding import confirm, forget, leave
 from heliograph.cli.events import events
+from heliograph.cli.examples import show_examples
 from heliograph.cli.flags import with_flags
 from heliograph.cli.loading import load
 from heliograph.cli.options import OneKubeconfig, in_cluster
@@ -51,6 +52,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command; return the exit code."""
     logs.configure()
+    show_examples(app)
     try:
         outcome = app(
             arguments, exit_on_error=False, print_error=False, result_action="return_value"
