@@ -14,6 +14,7 @@ from heliograph.cli.adopting import adopt
 from heliograph.cli.asked import AskSettings
 from heliograph.cli.benchmarks import bench
 from heliograph.cli.check import check
+from heliograph.cli.completing import completion
 from heliograph.cli.deciding import confirm, forget, leave
 from heliograph.cli.events import events
 from heliograph.cli.examples import show_examples
@@ -289,6 +290,7 @@ for command in (adopt, leave, forget, confirm, rotate_keys, events):
 app.command(bench)
 app.command(plan)
 app.command(check)
+app.command(completion)
 lab = App(name="lab", help="Clusters to try things on.")
 app.command(lab)
 
