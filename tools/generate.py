@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from tools import asyncapi, schemas
+from tools import asyncapi, reference, schemas
 
 ROOT: Final = Path(__file__).parent.parent
 FOLDERS: Final = ("docs/contract/schemas",)
@@ -20,7 +20,7 @@ FOLDERS: Final = ("docs/contract/schemas",)
 def main() -> int:
     """Write or check; return the exit code."""
     files = generated()
-    if "--check" not in sys.argv[1:]:
+    if "--check" not in sys.argv:
         write(ROOT, files)
         return 0
     wrong = outdated(ROOT, files)
@@ -34,6 +34,7 @@ def generated() -> dict[str, str]:
     return {
         **{f"docs/contract/schemas/{name}": text for name, text in schemas.files().items()},
         "docs/contract/asyncapi.yaml": asyncapi.text(),
+        **{f"docs/reference/{name}": text for name, text in reference.files().items()},
     }
 
 
