@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
 from aiohttp import web
 
 from heliograph.errors import InputError
+from heliograph.health import Condition, all_hold, report
 from heliograph.metrics import Metrics
+from heliograph.pulse import Pulse
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 _PORT = re.compile(r"[0-9]{1,5}")
@@ -23,12 +25,14 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         program: Its name.
-        ready: Whether it does its work right now.
+        conditions: Returns what it takes that it does its work right now.
+        pulse: Whether it lives at all.
         metrics: Its metrics.
     """
 
     program: str
-    ready: Callable[[], bool]
+    conditions: Callable[[], Sequence[Condition]]
+    pulse: Pulse
     metrics: Metrics
 
 
@@ -43,7 +47,7 @@ async def serve(listen: str, served: Served) -> AsyncIterator[str]:
     app = web.Application()
     app.add_routes(
         [
-            web.get("/healthz", _healthz),
+            web.get("/healthz", _healthz(served)),
             web.get("/readyz", _readyz(served)),
             web.get("/metrics", _metrics(served)),
         ]
@@ -78,14 +82,26 @@ def _shown(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-async def _healthz(_: web.Request) -> web.Response:
-    return web.Response(text="ok\n")
+def _healthz(served: Served) -> Handler:
+    """Return what tells whether a restart would help; it would not when something else is away."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        if fails := served.pulse.fails:
+            return web.Response(text=f"the {served.program} is dead: {fails}\n", status=503)
+        return web.Response(text="ok\n")
+
+    return healthz
 
 
 def _readyz(served: Served) -> Handler:
-    async def readyz(_: web.Request) -> web.Response:
-        ready = served.ready()
-        return web.Response(text="ok\n" if ready else "not ready\n", status=200 if ready else 503)
+    """Return what tells whether all conditions are met, and with `?verbose` or else which not."""
+
+    async def readyz(request: web.Request) -> web.Response:
+        conditions = served.conditions()
+        if all_hold(conditions):
+            lines = report(conditions) if "verbose" in request.query else ""
+            return web.Response(text=f"{lines}ok\n")
+        return web.Response(text=f"{report(conditions)}not ready\n", status=503)
 
     return readyz
 

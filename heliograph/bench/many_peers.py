@@ -25,6 +25,7 @@ from heliograph.bench.tunnel_figures import ManyPeersMeasured
 from heliograph.contract.messages import NodeAnnounced
 from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import Kind
+from heliograph.metrics import Metrics
 from heliograph.program import run
 from heliograph.wireguard.device import Device, DevicePeer, SetPeer
 from heliograph.wireguard.errors import TunnelBusy
@@ -65,7 +66,7 @@ class Many:
         self.picture.changed()
         self.identity = Identity(self.own, self.picture)
         self.identity.address = _ADDRESS
-        self.keeper = Keeper(self.own, self.picture, self.identity)
+        self.keeper = Keeper(self.own, self.picture, self.identity, Metrics("agent", _WEST))
 
     def change(self, number: int) -> None:
         """Let one node have another endpoint."""

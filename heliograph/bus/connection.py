@@ -66,6 +66,11 @@ class Connection:
         return self._up.is_set()
 
     @property
+    def shown_url(self) -> str:
+        """The first address of the server, without the credentials that it may carry."""
+        return self._settings.shown_urls[0]
+
+    @property
     def max_payload_bytes(self) -> int:
         """The server's limit for headers and payload together; 0 while not connected."""
         return self._client.max_payload if self._client else 0

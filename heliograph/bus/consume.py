@@ -47,6 +47,18 @@ class Consumer:
         self._name = ""
         self._restored = asyncio.Event()
         self._failures = 0
+        self._heard_at_s: float | None = None
+
+    @property
+    def pending(self) -> int | None:
+        """How many messages are to be read still; None while nothing is read."""
+        return self._cursor.pending if self._cursor is not None else None
+
+    @property
+    def heard_at_s(self) -> float | None:
+        """When the stream gave a sign of life last, on the loop's clock; None if it never has."""
+        heard_at_s = self._cursor.heard_at_s if self._cursor is not None else None
+        return self._heard_at_s if heard_at_s is None else heard_at_s
 
     def resync(self, reason: str) -> None:
         """Replay all, because the reader has a doubt of its own."""
@@ -114,7 +126,7 @@ class Consumer:
     async def _close(self, cursor: Cursor | None) -> None:
         if cursor is None:
             return
-        self._cursor = None
+        self._heard_at_s, self._cursor = self.heard_at_s, None
         await cursor.close()
         self._failures = 0 if cursor.complete else self._failures + 1
 

@@ -34,6 +34,7 @@ class Cursor:
     Attributes:
         doubt: Why what was read may be incomplete; empty while all is well, final once set.
         complete: Whether the snapshot was delivered whole.
+        heard_at_s: When the server gave a sign of life last, on the loop's clock; None before.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Cursor:
     ) -> None:
         self.doubt = ""
         self.complete = False
+        self.heard_at_s: float | None = None
         self._connection, self._settings, self._name = connection, settings, name
         self._patience = patience
         self._inbox = connection.new_inbox()
@@ -48,9 +50,14 @@ class Cursor:
         self._wake = asyncio.Event()
         self._sequence = SequenceChecker()
         self._waiting: list[BusEvent] = []
-        self._asked = 0
+        self._asked = self._in_stream = 0
         self._renew_at_s = 0.0
         self._silent = self._resting = 0
+
+    @property
+    def pending(self) -> int:
+        """How many messages are to be read still, as far as the server has said."""
+        return self._in_stream + len(self._waiting)
 
     async def open(self) -> None:
         """Listen; before the consumer is created, so that nothing can be missed."""
@@ -71,6 +78,8 @@ class Cursor:
 
     def begin(self, info: ConsumerInfo) -> None:
         """Start from the consumer just created."""
+        self._in_stream = info.num_pending
+        self.heard_at_s = asyncio.get_running_loop().time()
         if not info.num_pending:
             self._complete()
 
@@ -121,6 +130,7 @@ class Cursor:
         if self.doubt:
             return
         self._silent = 0
+        self.heard_at_s = asyncio.get_running_loop().time()
         try:
             if message.reply.startswith(PREFIX):
                 self._take_delivery(message)
@@ -139,6 +149,7 @@ class Cursor:
             return
         self._asked -= 1
         self._resting = 0
+        self._in_stream = facts.pending
         self._waiting.append(
             Delivery(
                 subject=message.subject,

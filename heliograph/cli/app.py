@@ -23,6 +23,7 @@ from heliograph.cli.loading import load
 from heliograph.cli.options import OneKubeconfig, in_cluster
 from heliograph.cli.plan import plan
 from heliograph.cli.rotating import rotate_keys
+from heliograph.cli.status import status
 from heliograph.contract.messages import EndpointsMode
 from heliograph.errors import HeliographError, InputError
 from heliograph.run.settings import BusSettings, ProgramSettings
@@ -285,7 +286,7 @@ def demo(
     return program.run(demo_command.demo(real=real, as_json=json))
 
 
-for command in (adopt, leave, forget, confirm, rotate_keys, events):
+for command in (adopt, leave, forget, confirm, rotate_keys, events, status):
     app.command(command)
 app.command(bench)
 app.command(plan)

@@ -26,3 +26,13 @@ class ReachSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """
 
     as_cluster: str | None = None
+
+
+class StatusSettings(ReachSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where to look, and as whom to ask.
+
+    Attributes:
+        import_from: Other clusters that have a bus of their own, as CLUSTER=URL.
+    """
+
+    import_from: tuple[str, ...] = ()

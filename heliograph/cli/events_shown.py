@@ -18,7 +18,7 @@ from heliograph.mesh.describe import describe
 from heliograph.mesh.event import MeshEvent
 from heliograph.mesh.subscribe import parse_kinds, subscribe
 from heliograph.nearest import did_you_mean
-from heliograph.run.programs import bus
+from heliograph.run.buses import bus
 
 _HEADER: Final = ("TIME", "CHANGE", "CLUSTER", "KIND", "NAME")
 _LEAST: Final = (27, 9, 8, 9, 24)

@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from heliograph import settings
-from heliograph.cli.asked import AskSettings, ReachSettings
+from heliograph.cli.asked import AskSettings, ReachSettings, StatusSettings
 from heliograph.run.settings import ProgramSettings
 from services.peerer.settings import PeererSettings
 from services.peerer.wireguard.settings import AgentSettings
@@ -26,6 +26,7 @@ _SETTINGS = (
     AgentSettings,
     AskSettings,
     ReachSettings,
+    StatusSettings,
 )
 
 

@@ -104,7 +104,12 @@ class Told(msgspec.Struct, Generic[K], frozen=True, kw_only=True):
 
 
 class Importer(Generic[K]):
-    """Reads the stream of one cluster into a table, for ever."""
+    """Reads the stream of one cluster into a table, for ever.
+
+    Attributes:
+        lease: When the cluster renewed its lease last, on the loop's clock, and for how many
+            seconds; None before that was heard.
+    """
 
     def __init__(
         self,
@@ -117,7 +122,7 @@ class Importer(Generic[K]):
     ) -> None:
         self._table, self._cluster = table, cluster
         self._metrics = metrics
-        self._size = metrics.table.labels(f"exports/{cluster}")
+        self.lease: tuple[float, float] | None = None
         self._told = told
         self._logged: set[str] = set()
         self._doubts = 0
@@ -131,6 +136,32 @@ class Importer(Generic[K]):
                 name_prefix=metrics.program,
             ),
         )
+        metrics.measure_import(table.name, self)
+
+    @property
+    def cluster(self) -> ClusterId:
+        """The cluster."""
+        return self._cluster
+
+    @property
+    def size(self) -> int:
+        """How many things of it are known."""
+        return self._table.size
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that it says was heard, and a digest confirmed that."""
+        return self._table.complete
+
+    @property
+    def pending(self) -> int | None:
+        """How many messages its stream holds for us still; None while nobody says."""
+        return self._consumer.pending
+
+    @property
+    def heard_at_s(self) -> float | None:
+        """When its stream gave a sign of life last, on the loop's clock; None if it never has."""
+        return self._consumer.heard_at_s
 
     async def run(self) -> None:
         """Fold everything that comes; replay the stream on any doubt."""
@@ -173,7 +204,9 @@ class Importer(Generic[K]):
         cause = _cause(subject, delivery)
         self._fold(lambda: self._table.fold(subject, message, delivery.payload, epoch), cause)
         if isinstance(message, ClusterAnnounced) and self._table.announced is message:
-            self._told.renewed(self._cluster, message.lease_s, heard_now(delivery))
+            at = heard_now(delivery)
+            self.lease = at.at_s, message.lease_s
+            self._told.renewed(self._cluster, message.lease_s, at)
 
     def _subject(self, delivery: Delivery) -> Subject:
         """Return the subject; whoever may write into this stream speaks for its cluster only."""
@@ -197,7 +230,6 @@ class Importer(Generic[K]):
         if self._table.complete and not complete:
             _log.info("replay confirmed", exporting=self._cluster, things=self._table.size)
             self._told.completed(self._cluster)
-        self._size.set(self._table.size)
 
     def _reject(self, error: HeliographError) -> None:
         reason = type(error).__name__

@@ -18,12 +18,14 @@ class Table(abc.ABC, Generic[K]):
     """What is kept of one cluster, by things `K` such as Services.
 
     Attributes:
+        name: What is kept, as a metric's label.
         cluster: The cluster.
         kinds: What is consumed beside the cluster's own message.
         announced: Its own message; None until one came.
         evidence: What its stream proves.
     """
 
+    name: str
     kinds: tuple[Kind, ...]
 
     def __init__(self, cluster: ClusterId, *, left_at: int | None = None) -> None:

@@ -94,7 +94,7 @@ class ListWatch(Generic[T]):
     Attributes:
         alive: Whether a watch is open, after a complete listing.
         absent: Whether the API server did not know the kind when it was asked last.
-        heard_at_s: When anything was heard last (time.monotonic()).
+        heard_at_s: When the open watch brought anything last (time.monotonic()).
     """
 
     def __init__(
@@ -127,6 +127,17 @@ class ListWatch(Generic[T]):
         self._version = ""
         self.alive, self.absent = False, False
         self.heard_at_s = -INACTIVITY_S
+        self._listed_at_s: float | None = None
+
+    @property
+    def plural(self) -> str:
+        """Plural name of the kind."""
+        return self._resource.plural
+
+    @property
+    def spoke_at_s(self) -> float | None:
+        """When a listing or the watch brought anything last (time.monotonic()); None if never."""
+        return None if self._listed_at_s is None else max(self._listed_at_s, self.heard_at_s)
 
     async def events(self) -> AsyncIterator[WatchEvent[T]]:
         """Yield a listing, then changes, for ever.
@@ -179,6 +190,7 @@ class ListWatch(Generic[T]):
             return Listed(items=(), seen_at_ns=time.time_ns())
         self._become(absent=False)
         self._version = listing.metadata.resource_version
+        self._listed_at_s = time.monotonic()
         return Listed(items=listing.items, seen_at_ns=time.time_ns())
 
     def _become(self, *, absent: bool) -> None:

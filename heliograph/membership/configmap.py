@@ -15,12 +15,16 @@ from heliograph.membership.record import NAME, Membership, read
 _log = structlog.get_logger()
 
 
-async def follow(client: KubeClient, namespace: str) -> AsyncIterator[Membership]:
+def record_watch(client: KubeClient, namespace: str) -> ListWatch[ConfigMap]:
+    """Return what follows the ConfigMap."""
+    return ListWatch(client, CONFIG_MAPS, selection=Selection(namespace=namespace, name=NAME))
+
+
+async def follow(watch: ListWatch[ConfigMap], namespace: str) -> AsyncIterator[Membership]:
     """Yield what is decided now, and again whenever that changes; for ever.
 
     Without the ConfigMap, or its namespace, nothing is decided.
     """
-    watch = ListWatch(client, CONFIG_MAPS, selection=Selection(namespace=namespace, name=NAME))
     told: Membership | None = None
     async for event in watch.events():
         match event:

@@ -28,6 +28,8 @@ class MeshEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         live: Whether it came as a change; else it was there before, or happened unseen.
         id: Which publication it was (`ce-id`); empty if none was seen, as of what vanished unseen.
         time: When its cluster saw it, by its clock (`ce-time`): RFC 3339 in UTC; likewise empty.
+        stored_at_ns: When the bus stored that, nanoseconds since the Unix epoch, by its clock; 0
+            likewise.
         traceparent: W3C trace context of its publication; empty without tracing.
         reason: Why the stream is interrupted; one phrase.
     """
@@ -41,6 +43,7 @@ class MeshEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     live: bool = False
     id: str = ""
     time: str = ""
+    stored_at_ns: int = 0
     traceparent: str = ""
     reason: str = ""
 

@@ -150,7 +150,11 @@ class _Cluster:
             subject = parse_subject(delivery.subject)
             if subject.cluster == self._view.cluster:
                 yield from self._view.take(
-                    subject, delivery.headers, delivery.payload, live=not delivery.in_snapshot
+                    subject,
+                    delivery.headers,
+                    delivery.payload,
+                    live=not delivery.in_snapshot,
+                    stored_at_ns=delivery.stored_at_ns,
                 )
         except (MalformedSubject, MalformedMessage, StaleEpoch) as error:
             self._reject(error)

@@ -76,9 +76,15 @@ class ClusterView:
         yield MeshEvent(change="synced", cluster=self.cluster)
 
     def take(
-        self, subject: Subject, headers: Headers, payload: bytes, *, live: bool
+        self,
+        subject: Subject,
+        headers: Headers,
+        payload: bytes,
+        *,
+        live: bool,
+        stored_at_ns: int = 0,
     ) -> Iterator[MeshEvent]:
-        """Yield what changes by one message.
+        """Yield what changes by one message, stored at that time by the bus's clock.
 
         Raises:
             MalformedMessage: It cannot be read. What it is about is there, unchanged.
@@ -92,7 +98,8 @@ class ClusterView:
             self._evidence.depart(epoch_of(headers) or 0)
             yield from self._withdraw(self._told.keys() - {subject})
         if subject.kind in self._kinds:
-            yield from self._tell(subject, headers, message, live=live)
+            for event in self._tell(subject, headers, message):
+                yield msgspec.structs.replace(event, live=live, stored_at_ns=stored_at_ns)
         if isinstance(message, ClusterAnnounced) and self._evidence.hear(message):
             yield from self._withdraw(self._missing)
 
@@ -117,9 +124,7 @@ class ClusterView:
             self._evidence.count(subject.kind, subject, mark)
         return heeded
 
-    def _tell(
-        self, subject: Subject, headers: Headers, message: AnyMessage, *, live: bool
-    ) -> Iterator[MeshEvent]:
+    def _tell(self, subject: Subject, headers: Headers, message: AnyMessage) -> Iterator[MeshEvent]:
         before, now = self._told.get(subject), _mark(subject, message)
         if before == now:
             return
@@ -135,7 +140,6 @@ class ClusterView:
             namespace=subject.namespace,
             name=subject.name,
             data=None if now is None else message,
-            live=live,
             id=headers.get("ce-id", ""),
             time=headers.get(OBSERVED_AT, ""),
             traceparent=headers.get(TRACEPARENT, ""),

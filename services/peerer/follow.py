@@ -12,11 +12,13 @@ from heliograph.admission.declaration import Decision
 from heliograph.bus import Connection
 from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import Kind
+from heliograph.health import Condition, when
 from heliograph.imports.consume import Cause, Discovery, ImportBus, Importer, Told
+from heliograph.imports.health import configured, import_conditions
 from heliograph.imports.own_ranges import WORD_S, patiently
 from heliograph.kube.client import KubeClient
 from heliograph.membership.admissions import Admissions, own_declaration
-from heliograph.membership.configmap import follow
+from heliograph.membership.configmap import follow, record_watch
 from heliograph.metrics import Metrics
 from services.peerer.neighbourhood import Neighbourhood
 from services.peerer.own_nodes import read_own_nodes
@@ -46,6 +48,7 @@ class Follower:
 
     Attributes:
         known: Set once is known what people decided.
+        watch: Follows what they decide.
         admissions: Which clusters take part.
     """
 
@@ -80,6 +83,7 @@ class Follower:
         self.admissions.records = records
         self._importing = neighbourhood.importing
         self._namespace, self._metrics, self._heard = namespace, metrics, heard
+        self.watch = record_watch(client, namespace)
         self.known, self._own_heard = asyncio.Event(), asyncio.Event()
 
     async def begin(
@@ -94,6 +98,20 @@ class Follower:
         for bus in buses:
             tasks.create_task(Discovery(bus, found=self._finder(tasks)).run())
         await self.admissions.known.wait()
+
+    def conditions(self, buses: Sequence[ImportBus]) -> tuple[Condition, ...]:
+        """Return what it takes that everything is known from which peers are decided."""
+        clusters = {*configured(buses), *self._around.tables}
+        return (
+            when(
+                "decisions",
+                self.known.is_set() and self.admissions.known.is_set(),
+                "ConfigMap clusterset or the own ranges were not read yet",
+            ),
+            *import_conditions(
+                buses, self._around.heard, filter(self._around.peers_with, clusters)
+            ),
+        )
 
     def _on_decision(self, decision: Decision) -> None:
         """Take which clusters are admitted."""
@@ -173,7 +191,7 @@ class Follower:
 
     async def _follow_membership(self) -> None:
         """Take what people decided; whatever may depend on it is looked at."""
-        async for membership in follow(self._client, self._namespace):
+        async for membership in follow(self.watch, self._namespace):
             self._around.membership = membership
             self._around.changed()
             self.admissions.follow(membership)

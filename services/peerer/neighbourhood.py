@@ -51,6 +51,11 @@ class Neighbourhood:
         """Whether every cluster that is peered with has said all its nodes."""
         return all(self.tables[c].known for c in self.tables if self.peers_with(c))
 
+    def heard(self, exporting: ClusterId) -> bool:
+        """Tell whether a cluster has said all its nodes."""
+        table = self.tables.get(exporting)
+        return table is not None and table.known
+
     def exporting(self) -> set[ClusterId]:
         """Return the clusters with which there are peers, or may have to be."""
         return set(self.tables) - {self.importing}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -12,6 +13,7 @@ import structlog
 from heliograph.bus import Connection
 from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.errors import HeliographError, RetryableError
+from heliograph.health import Condition, all_hold, bus_condition, watch_conditions
 from heliograph.imports.consume import Cause, ImportBus
 from heliograph.imports.waiting import Waiting
 from heliograph.kilo.peer import PEERS, Peer
@@ -19,6 +21,7 @@ from heliograph.kube.client import KubeClient
 from heliograph.kube.errors import Busy, Denied, Forbidden, Invalid, Unauthorized
 from heliograph.kube.watch import Listed, ListWatch, Upserted, WatchEvent
 from heliograph.metrics import Metrics
+from heliograph.pulse import Pulse
 from heliograph.queue import Queue, Urgency
 from heliograph.resolve import Resolver
 from heliograph.telemetry import Telemetry
@@ -57,7 +60,11 @@ class Unsettled(RetryableError):
 
 
 class Peerer:
-    """Keeps the Peers of one cluster, until cancelled."""
+    """Keeps the Peers of one cluster, until cancelled.
+
+    Attributes:
+        pulse: Beats while its work goes on.
+    """
 
     def __init__(
         self,
@@ -74,6 +81,7 @@ class Peerer:
         self._importing: ClusterId = parse_cluster_id(settings.cluster)
         self._home, self._buses = home, buses
         self._telemetry, self._metrics = telemetry, metrics
+        self.pulse = Pulse()
         self._picture = Picture(self._importing, settings)
         self._queue: Queue[ClusterId] = Queue()
         self._progress = asyncio.Event()
@@ -108,6 +116,24 @@ class Peerer:
                 progress=self._progress.set,
             ),
         )
+        self._measure(metrics)
+
+    def _measure(self, metrics: Metrics) -> None:
+        metrics.measure_conditions(self.conditions)
+        metrics.measure_buses(self._home, *(bus.connection for bus in self._buses))
+        metrics.measure_watches((self._watch, self._follower.watch))
+        metrics.measure_peers(self._peers)
+        metrics.queue.read(lambda: [((), len(self._queue))])
+        metrics.tables.read(lambda: [(("peers", ""), len(self._picture.own))])
+
+    def _peers(self) -> Iterator[tuple[str, str]]:
+        """Yield exporting cluster and state of each Peer that is, or is not to be."""
+        for exporting in self._picture.exporting():
+            for _ in self._picture.own.ours(exporting):
+                yield exporting, "set"
+            for refusal in self._refusals.standing(exporting):
+                if refusal.kind != "cluster":
+                    yield exporting, "refused"
 
     def show_refusals(self, shown: Callable[[Refusal], None]) -> None:
         """Let `shown` hear of each refusal when it begins to stand."""
@@ -120,7 +146,20 @@ class Peerer:
 
     @property
     def ready(self) -> bool:
-        """Whether the own cluster is followed, and every cluster's nodes are known."""
+        """Whether the own cluster and every other one is followed right now."""
+        return all_hold(self.conditions())
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """Return what that takes."""
+        return (
+            bus_condition(self._home),
+            *watch_conditions((self._watch, self._follower.watch)),
+            *self._follower.conditions(self._buses),
+        )
+
+    @property
+    def _informed(self) -> bool:
+        """Whether everything that there is was heard, though it may be a while ago."""
         following = self._watch.alive or self.absent
         return following and self._follower.known.is_set() and self._picture.complete
 
@@ -128,7 +167,7 @@ class Peerer:
     def idle(self) -> bool:
         """Whether nothing waits, is written, or waits for another attempt."""
         waiting = len(self._queue) or self._queue.retrying
-        return self.ready and self._follower.admissions.settled.is_set() and not waiting
+        return self._informed and self._follower.admissions.settled.is_set() and not waiting
 
     def heard(self) -> frozenset[ClusterId]:
         """Return the clusters whose nodes are all known."""
@@ -150,6 +189,7 @@ class Peerer:
         """Run until cancelled."""
         try:
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.pulse.run())
                 tasks.create_task(self._follow_peers())
                 tasks.create_task(self._refusals.run())
                 await self._follower.begin(tasks, self._home, self._buses)
@@ -253,8 +293,10 @@ class Peerer:
             HeliographError: An operation failed, and not by what a new plan mends.
         """
         for _ in range(_PASSES):
+            begun_s = time.perf_counter()
             plan = self._picture.plan(exporting)
             phase = plan.additions or plan.handovers or plan.deletions
+            self._metrics.planned(begun_s, phase)
             if not phase or self.absent:
                 self._awaited[exporting] = plan.awaited
                 if await self._telling.state(exporting, plan.refusals):

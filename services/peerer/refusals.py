@@ -71,7 +71,7 @@ class RefusalBoard:
             telemetry=telemetry,
             metrics=metrics,
         )
-        self._recorder = EventRecorder(client, "peerer")
+        self._recorder = EventRecorder(client, "peerer", counted=metrics.count_event)
         self._regarding = Namespace(metadata=ObjectMeta(name=regarding))
         self.shown: Callable[[Refusal], None] = lambda _: None
         self._standing: dict[ClusterId, tuple[Refusal, ...]] = {}

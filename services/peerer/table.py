@@ -33,6 +33,7 @@ CLUSTER_ITSELF: Final = ""
 class NodeTable(Table[str]):
     """The nodes of one cluster, by name."""
 
+    name = "nodes"
     kinds = KINDS
 
     @override

@@ -64,8 +64,18 @@ class Applier:
         own: OwnCluster,
         metrics: Metrics,
         is_fresh: Callable[[], bool] = lambda: False,
+        created: Callable[[Service], None] = lambda _: None,
     ) -> None:
-        """Prepare; `is_fresh` tells whether a Service that others made would be known by now."""
+        """Prepare.
+
+        Args:
+            client: The cluster.
+            own: The table of it.
+            metrics: Counts.
+            is_fresh: Tells whether a Service that others made would be known by now.
+            created: Hears of each Service that was created.
+        """
+        self._created = created
         self._client, self._is_fresh = client, is_fresh
         self._own = own
         self._metrics = metrics
@@ -99,7 +109,7 @@ class Applier:
             case CreateNamespace(namespace=namespace):
                 await self._create_namespace(namespace)
             case CreateService(service=service):
-                await self._write(self._services, "create", service)
+                self._created(await self._write(self._services, "create", service))
             case ReplaceService(service=service):
                 await self._write(self._services, "replace", service)
             case DeleteService(metadata=metadata):
@@ -123,7 +133,7 @@ class Applier:
             created = await self._client.get(NAMESPACES, "", namespace.metadata.name)
         self._own.namespaces.put(created)
 
-    async def _write(self, kind: _Kind[T], verb: Verb, obj: T) -> None:
+    async def _write(self, kind: _Kind[T], verb: Verb, obj: T) -> T:
         send = self._client.create if verb == "create" else self._client.replace
         with kind.objects.request(obj.metadata) as request:
             try:
@@ -133,6 +143,7 @@ class Applier:
                 await self._look(kind, obj.metadata)
                 raise
             kind.objects.wrote(request, written)
+        return written
 
     async def _delete(self, kind: _Kind[T], metadata: ObjectMeta) -> None:
         with kind.objects.request(metadata) as request:

@@ -36,7 +36,7 @@ class Holding:
     ) -> None:
         """Prepare; `look_at` lets mirrors be planned again, Events are about `namespace`."""
         self._picture, self._metrics, self._look_at = picture, metrics, look_at
-        self._recorder = EventRecorder(client, "reflector")
+        self._recorder = EventRecorder(client, "reflector", counted=metrics.count_event)
         # about a thing without namespace, so that it is written wherever this runs
         self._regarding = Namespace(metadata=ObjectMeta(name=namespace))
         self._changed = asyncio.Event()

@@ -11,7 +11,7 @@ import structlog
 from heliograph.contract.names import ClusterId
 from heliograph.errors import HeliographError
 from heliograph.kube.client import KubeClient
-from heliograph.membership.configmap import follow, write
+from heliograph.membership.configmap import follow, record_watch, write
 from heliograph.membership.record import DEPARTED, NAME, Membership, entry_of
 
 _AGAIN_S: Final = 30.0
@@ -23,6 +23,7 @@ class Members:
 
     Attributes:
         known: Set once it was read for the first time.
+        watch: Follows the ConfigMap.
     """
 
     def __init__(
@@ -47,13 +48,14 @@ class Members:
         self._due = asyncio.Event()
         self._complaint = ""
         self.known = asyncio.Event()
+        self.watch = record_watch(client, namespace)
 
     async def run(self) -> None:
         """Follow and keep, for ever."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep())
             before: Membership | None = None
-            async for now in follow(self._client, self._namespace):
+            async for now in follow(self.watch, self._namespace):
                 self._changed(now)
                 for cluster, word in now.confirmed.items():
                     if before is not None and before.confirmed.get(cluster) != word:

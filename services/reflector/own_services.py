@@ -45,6 +45,13 @@ class OwnServices(OwnObjects[ServiceKey, Service]):
         """Return the Service, if it is somebody else's."""
         return self._foreign.get(key)
 
+    def metadata(self, key: ServiceKey) -> ObjectMeta | None:
+        """Return which Service has the name, whoever owns it."""
+        if (foreign := self._foreign.get(key)) is not None:
+            return foreign.metadata
+        ours = self._ours.get(key)
+        return None if ours is None else ours.metadata
+
     def knows(self, metadata: ObjectMeta) -> bool:
         """Tell whether any Service of that name is known."""
         key = _key(metadata)

@@ -131,6 +131,11 @@ class Picture:
         """Tell whether a cluster is to be heard of: people want it, and it has not left."""
         return self.imports_from(exporting) and self.exports[exporting].left_at is None
 
+    def heard(self, exporting: ClusterId) -> bool:
+        """Tell whether a cluster has said all that it exports."""
+        table = self.exports.get(exporting)
+        return table is not None and table.complete
+
     @property
     def complete(self) -> bool:
         """Whether every cluster that is imported from has said all that it exports."""

@@ -8,6 +8,9 @@ from heliograph.contract.names import ClusterId
 from services.reflector.mirror import Refusal
 from services.reflector.operations import Situation
 
+NO_NAMESPACE = frozenset({"NamespaceMissing", "NamespaceTerminating"})
+"""Reasons that mean that nothing can be written there, Events neither."""
+
 
 def foreign_object(situation: Situation) -> tuple[Refusal, ...]:
     """Return a refusal for each cluster whose mirror would stand where a foreign Service is."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Final
 
 from heliograph.contract.names import ClusterId
 from heliograph.errors import HeliographError, RetryableError
 from heliograph.kube.errors import AlreadyExists
+from heliograph.metrics import Metrics
 from heliograph.telemetry import Telemetry
 from services.reflector.apply import STALE, Applier
 from services.reflector.operations import Plan
@@ -46,10 +48,12 @@ class Reconciler:
         *,
         traceparent: Callable[[ServiceKey], str],
         telemetry: Telemetry,
+        metrics: Metrics,
     ) -> None:
         """Prepare; `traceparent` tells the span that writes for a mirror belong to."""
         self._picture, self._applier = picture, applier
         self._traceparent, self._telemetry = traceparent, telemetry
+        self._metrics = metrics
 
     async def reconcile(self, key: ServiceKey) -> Plan:
         """Plan and apply until nothing is left to do, or the same again would be in vain.
@@ -64,7 +68,7 @@ class Reconciler:
         """
         tried, failure = Plan(), None
         for _ in range(_PASSES):
-            plan = self._picture.plan(key)
+            plan = self._plan(key)
             if not plan.operations:
                 return plan
             if plan == tried:
@@ -73,6 +77,12 @@ class Reconciler:
                 break
             tried, failure = plan, await self._apply(key, plan)
         raise Unsettled(key)
+
+    def _plan(self, key: ServiceKey) -> Plan:
+        begun_s = time.perf_counter()
+        plan = self._picture.plan(key)
+        self._metrics.planned(begun_s, plan.operations)
+        return plan
 
     async def _apply(self, key: ServiceKey, plan: Plan) -> HeliographError | None:
         """Carry a plan out; return why the cluster was not as the plan assumed, if so."""

@@ -16,6 +16,7 @@ from heliograph.contract.messages import ClusterAnnounced
 from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.contract.subjects import Kind
 from heliograph.errors import HeliographError
+from heliograph.health import Condition, all_hold
 from heliograph.imports.consume import Cause, Discovery, Found, ImportBus, Importer, Told
 from heliograph.imports.heard import Heard
 from heliograph.imports.own_ranges import OwnRanges
@@ -25,6 +26,7 @@ from heliograph.kube.errors import Busy, Forbidden, Invalid, Unauthorized
 from heliograph.membership.admissions import Admissions
 from heliograph.membership.record import Membership
 from heliograph.metrics import Metrics
+from heliograph.pulse import Pulse
 from heliograph.queue import Queue, Urgency
 from heliograph.telemetry import Telemetry
 from services.reflector.apply import Applier
@@ -39,6 +41,7 @@ from services.reflector.refused_clusters import RefusedClusters
 from services.reflector.settings import ReflectorSettings
 from services.reflector.silence import Silence
 from services.reflector.table import ImportTable, ServiceKey
+from services.reflector.vitals import Vitals
 from services.reflector.watch import OwnWatch
 
 _MISSING_RIGHT_S: Final = 30.0
@@ -50,7 +53,11 @@ _log = structlog.get_logger()
 
 
 class Reflector:
-    """Keeps the mirrors of one cluster, until cancelled."""
+    """Keeps the mirrors of one cluster, until cancelled.
+
+    Attributes:
+        pulse: Beats while its work goes on.
+    """
 
     def __init__(
         self,
@@ -65,7 +72,7 @@ class Reflector:
         """Prepare; `home` is the own cluster's bus, `buses` those of the exporting clusters."""
         self._settings = settings
         self._importing: ClusterId = parse_cluster_id(settings.cluster)
-        self._buses = buses
+        self._buses, self.pulse = buses, Pulse()
         self._telemetry, self._metrics = telemetry, metrics
         self._picture = Picture(self._importing, settings)
         self._queue: Queue[ServiceKey] = Queue()
@@ -73,7 +80,12 @@ class Reflector:
         self._importers: set[ClusterId] = set()
         self._waiting: Waiting[ServiceKey] = Waiting(self._importing, telemetry, metrics)
         self._refusals = RefusalBoard(
-            self._importing, home, client, telemetry=telemetry, metrics=metrics
+            self._importing,
+            home,
+            client,
+            telemetry=telemetry,
+            metrics=metrics,
+            found=self._picture.own.services.metadata,
         )
         self._holding = Holding(
             self._picture, client, settings.namespace, metrics=metrics, look_at=self._look_at
@@ -98,10 +110,7 @@ class Reflector:
         self._own_ranges = OwnRanges(
             self._importing, self._admissions, client=client, home=home, program=metrics.program
         )
-        applier = Applier(client, self._picture.own, metrics, is_fresh=lambda: self._watch.fresh)
-        self._reconciler = Reconciler(
-            self._picture, applier, traceparent=self._waiting.traceparent, telemetry=telemetry
-        )
+        self._reconciler = self._make_reconciler(client)
         self._sweeper = NamespaceSweeper(client, self._picture.unneeded_namespaces, metrics)
         self._watch = OwnWatch(
             client,
@@ -110,10 +119,47 @@ class Reflector:
             namespaces_changed=self._on_namespaces,
             families_changed=lambda: self._look_at(self._picture.keys()),
         )
+        self._vitals = self._make_vitals(home)
+
+    def _make_reconciler(self, client: KubeClient) -> Reconciler:
+        applier = Applier(
+            client,
+            self._picture.own,
+            self._metrics,
+            is_fresh=lambda: self._watch.fresh,
+            created=self._refusals.mirrored,
+        )
+        return Reconciler(
+            self._picture,
+            applier,
+            traceparent=self._waiting.traceparent,
+            telemetry=self._telemetry,
+            metrics=self._metrics,
+        )
+
+    def _make_vitals(self, home: Connection) -> Vitals:
+        vitals = Vitals(
+            self._picture,
+            home,
+            self._buses,
+            (*self._watch.watches, self._members.watch),
+            self._admissions.known.is_set,
+        )
+        vitals.measure(self._metrics, lambda: len(self._queue))
+        return vitals
 
     @property
     def ready(self) -> bool:
-        """Whether the own cluster is followed, and every known export was confirmed."""
+        """Whether the own cluster and every other one is followed right now."""
+        return all_hold(self.conditions())
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """Return what that takes."""
+        return self._vitals.conditions()
+
+    @property
+    def _informed(self) -> bool:
+        """Whether everything that there is was heard, though it may be a while ago."""
         return self._watch.alive and self._admissions.known.is_set() and self._picture.complete
 
     def refused(self, namespace: str, name: str) -> tuple[str, ...]:
@@ -133,7 +179,7 @@ class Reflector:
     def idle(self) -> bool:
         """Whether nothing waits, is written, is held, or waits for another attempt."""
         waiting = len(self._queue) or self._queue.retrying or self._holding.waiting
-        return self.ready and self._admissions.settled.is_set() and not waiting
+        return self._informed and self._admissions.settled.is_set() and not waiting
 
     async def caught_up(self) -> None:
         """Wait until exports are known and confirmed, and every mirror is as it should be."""
@@ -150,6 +196,7 @@ class Reflector:
         """Run until cancelled."""
         try:
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.pulse.run())
                 tasks.create_task(self._watch.follow())
                 tasks.create_task(self._refusals.run(self.caught_up))
                 tasks.create_task(self._silence.run(self.caught_up))
@@ -342,7 +389,7 @@ class Reflector:
     async def _reconcile(self, key: ServiceKey) -> None:
         """Bring a mirror to what it should be, and tell what is not taken."""
         plan = await self._reconciler.reconcile(key)
-        self._refusals.put(key, plan.refusals, self._picture.own.services.foreign(key))
+        self._refusals.put(key, plan.refusals)
         await self._settle(key, plan.refusals)
         self._holding.on_settled(key)
         if not self._picture.concerns(key):

@@ -15,11 +15,12 @@ from heliograph.contract.subjects import Kind, Subject
 from heliograph.errors import RetryableError, TerminalError
 from heliograph.kube.client import KubeClient
 from heliograph.kube.events import EventRecorder
-from heliograph.kube.objects import SERVICES, Service
+from heliograph.kube.objects import SERVICES, ObjectMeta, Service
 from heliograph.metrics import Metrics
 from heliograph.telemetry import Telemetry
 from services.reflector.mirror import Refusal
-from services.reflector.own_services import Foreign
+from services.reflector.own_services import marked
+from services.reflector.reasons import NO_NAMESPACE
 from services.reflector.table import ServiceKey
 
 _log = structlog.get_logger()
@@ -36,9 +37,19 @@ class RefusalBoard:
         *,
         telemetry: Telemetry,
         metrics: Metrics,
+        found: Callable[[ServiceKey], ObjectMeta | None],
     ) -> None:
-        """Prepare; `home` is the bus on which the cluster publishes."""
-        self._importing, self._metrics = importing, metrics
+        """Prepare.
+
+        Args:
+            importing: The importing cluster.
+            home: The bus on which it publishes.
+            client: Its API server.
+            telemetry: Makes spans.
+            metrics: Counts.
+            found: Returns which Service there has a name, whoever owns it.
+        """
+        self._importing, self._metrics, self._found = importing, metrics, found
         self._stated: Statements[ServiceKey] = Statements(
             home,
             Part(
@@ -48,14 +59,14 @@ class RefusalBoard:
             telemetry=telemetry,
             metrics=metrics,
         )
-        self._recorder = EventRecorder(client, "reflector")
+        self._recorder = EventRecorder(client, "reflector", counted=metrics.count_event)
         self._standing: dict[ServiceKey, tuple[Refusal, ...]] = {}
 
     def standing(self, key: ServiceKey) -> tuple[Refusal, ...]:
         """Return the refusals of one Service."""
         return self._standing.get(key, ())
 
-    def put(self, key: ServiceKey, refusals: Iterable[Refusal], foreign: Foreign | None) -> None:
+    def put(self, key: ServiceKey, refusals: Iterable[Refusal]) -> None:
         """Set the refusals of one Service."""
         now, before = tuple(refusals), self.standing(key)
         if now == before:
@@ -66,7 +77,7 @@ class RefusalBoard:
         self._metrics.count_refusals(before, now)
         for refusal in now:
             if refusal not in before:
-                self._tell(refusal, foreign)
+                self._tell(key, refusal)
         if not now:
             self._recorder.forget(key.namespace, key.name)
         self._stated.state(key)
@@ -80,7 +91,7 @@ class RefusalBoard:
             f"take the mirror ({error}); change the exported Service."
         )
         refusals = [Refusal(exporting=e, reason="Rejected", message=message) for e in exporting]
-        self.put(key, refusals, None)
+        self.put(key, refusals)
 
     def obstructed(
         self, key: ServiceKey, exporting: Iterable[ClusterId], error: RetryableError
@@ -89,7 +100,7 @@ class RefusalBoard:
         refusals = [
             Refusal(exporting=e, reason="ForeignObject", message=str(error)) for e in exporting
         ]
-        self.put(key, refusals, None)
+        self.put(key, refusals)
 
     async def run(self, caught_up: Callable[[], Awaitable[None]]) -> None:
         """Keep the refusals on the bus equal to those that stand; for ever.
@@ -123,7 +134,16 @@ class RefusalBoard:
             for refusal in self.standing(key)
         }
 
-    def _tell(self, refusal: Refusal, foreign: Foreign | None) -> None:
+    def mirrored(self, mirror: Service) -> None:
+        """Take that a mirror was made: whoever finds the Service is told where it comes from."""
+        key = mirror.metadata.namespace, mirror.metadata.name
+        note = (
+            f"Service {'/'.join(key)} is a mirror in cluster {self._importing} of what "
+            f"{' and '.join(marked(mirror)) or 'other clusters'} exports under that name"
+        )
+        self._recorder.record(SERVICES, mirror, "Normal", ("Mirrored", note))
+
+    def _tell(self, key: ServiceKey, refusal: Refusal) -> None:
         _log.warning(
             "not mirrored",
             importing=self._importing,
@@ -131,7 +151,8 @@ class RefusalBoard:
             reason=refusal.reason,
             error=refusal.message,
         )
-        if foreign is not None:
-            service = Service(metadata=foreign.metadata)
-            why = (refusal.reason, refusal.message)
-            self._recorder.record(SERVICES, service, "Warning", why)
+        if refusal.reason in NO_NAMESPACE:
+            return  # there is nowhere to write it; the exporting cluster is told
+        metadata = self._found(key) or ObjectMeta(namespace=key.namespace, name=key.name)
+        why = (refusal.reason, refusal.message)
+        self._recorder.record(SERVICES, Service(metadata=metadata), "Warning", why)

@@ -39,7 +39,7 @@ class RefusedClusters:
         changed = before.keys() ^ self._standing.keys()
         for exporting in changed:
             refused = exporting in self._standing
-            self._metrics.refusals.labels(exporting, REASON).set(refused)
+            self._metrics.count_refusal(exporting, REASON, stands=refused)
             if not refused:
                 _log.info("cluster admitted again", importing=self._importing, exporting=exporting)
         return changed

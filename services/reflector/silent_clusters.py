@@ -43,7 +43,7 @@ class SilentClusters:
         """Prepare; `home` is the bus on which the cluster publishes."""
         self._importing, self._metrics = ClusterId(settings.cluster), metrics
         self._standing: dict[ClusterId, Refusal] = {}
-        self._recorder = EventRecorder(client, "reflector")
+        self._recorder = EventRecorder(client, "reflector", counted=metrics.count_event)
         self._regarding = Namespace(metadata=ObjectMeta(name=settings.namespace))
         self._stated: Statements[ClusterId] = Statements(
             home,

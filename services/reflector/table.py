@@ -73,6 +73,7 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
 class ImportTable(Table[ServiceKey]):
     """The exports of one cluster."""
 
+    name = "exports"
     kinds = KINDS
 
     @override

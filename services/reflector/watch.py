@@ -19,6 +19,7 @@ from heliograph.kube.objects import (
 )
 from heliograph.kube.watch import ABSENT_KIND_S, Listed, ListWatch, Upserted, WatchEvent
 from heliograph.marks import MANAGED_SELECTOR
+from heliograph.measured import Followed
 from services.reflector.own import OwnCluster
 from services.reflector.table import ServiceKey
 
@@ -81,9 +82,13 @@ class OwnWatch:
 
     @property
     def alive(self) -> bool:
-        """Whether every watch is open."""
-        watches = (self._services.alive, self._slices.alive, self._namespaces.alive)
-        return self.listed.is_set() and all(watches)
+        """Whether everything is listed, and every watch is open."""
+        return self.listed.is_set() and all(one.alive or one.absent for one in self.watches)
+
+    @property
+    def watches(self) -> tuple[Followed, ...]:
+        """The watches."""
+        return self._services, self._slices, self._endpoints, self._namespaces, self._cidrs
 
     @property
     def fresh(self) -> bool:

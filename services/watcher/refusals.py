@@ -29,7 +29,7 @@ class Refusals:
             return
         self.lift(key)
         self._standing[key] = refused
-        self._metrics.refusals.labels(self._cluster, refused.reason).inc()
+        self._metrics.count_refusal(self._cluster, refused.reason, stands=True)
         _log.warning("service not exported", cluster=self._cluster, reason=refused.message)
         self._warn(service, refused)
 
@@ -37,7 +37,7 @@ class Refusals:
         """Take that nothing stands against a Service any more."""
         refused = self._standing.pop(key, None)
         if refused is not None:
-            self._metrics.refusals.labels(self._cluster, refused.reason).dec()
+            self._metrics.count_refusal(self._cluster, refused.reason, stands=False)
             self.forget(key)
 
     def warn(self, key: ServiceKey, service: Service, warnings: Sequence[NotExported]) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
+import msgspec
 import structlog
 
 from heliograph.contract.messages import Feedback
@@ -39,9 +41,21 @@ Place = tuple[ClusterId, Subject]
 class Remarks:
     """What importing clusters have said; each thing once, and again after an hour."""
 
-    def __init__(self, recorder: EventRecorder, namespace: str) -> None:
-        """Prepare; Events about the whole cluster are about this namespace."""
-        self._recorder, self._namespace = recorder, namespace
+    def __init__(
+        self,
+        recorder: EventRecorder,
+        namespace: str,
+        *,
+        uid_of: Callable[[Subject], str] = lambda _: "",
+    ) -> None:
+        """Prepare.
+
+        Args:
+            recorder: Writes Events.
+            namespace: Events about the whole cluster are about this one.
+            uid_of: Returns the UID of an exported Service; empty if it is not known.
+        """
+        self._recorder, self._namespace, self._uid_of = recorder, namespace, uid_of
         self._said: OrderedDict[Place, tuple[str, float]] = OrderedDict()
         self._window_s, self._told = 0.0, 0
 
@@ -70,6 +84,7 @@ class Remarks:
         self._recorder.forget(about.namespace, about.name)  # it may be the same after an hour
         match about.kind:
             case Kind.SERVICE:
+                metadata = msgspec.structs.replace(metadata, uid=self._uid_of(about))
                 self._recorder.record(SERVICES, Service(metadata=metadata), "Warning", why)
             case Kind.NODE:
                 self._recorder.record(NODES, Node(metadata=metadata), "Warning", why)

@@ -25,6 +25,7 @@ from heliograph.kube.objects import (
 )
 from heliograph.kube.watch import ABSENT_KIND_S, Listed, ListWatch, Upserted, WatchEvent
 from heliograph.marks import EXPORT_SELECTOR
+from heliograph.measured import Followed
 from services.watcher.nodes import NodeTable
 from services.watcher.settings import WatcherSettings
 from services.watcher.table import NodeName, RangeTable, ServiceKey, ServiceTable
@@ -65,10 +66,14 @@ class ClusterTables:
         self._cidrs = ListWatch(client, SERVICE_CIDRS, look_again_s=ABSENT_KIND_S)
 
     @property
-    def alive(self) -> bool:
-        """Whether every watch is open."""
-        watches = (self._services, self._slices, self._nodes)
-        return self.listed.is_set() and all(watch.alive for watch in watches)
+    def watches(self) -> tuple[Followed, ...]:
+        """The watches."""
+        return self._services, self._slices, self._nodes, self._cidrs
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many Services carry the export label, and how many nodes there are."""
+        return sum(1 for _ in self.services.keys()), len(self.nodes.names())  # noqa: SIM118 - a table is no mapping
 
     @property
     def hears_nodes(self) -> bool:

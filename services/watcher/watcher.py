@@ -24,15 +24,18 @@ from heliograph.contract.messages import ClusterAnnounced, ClusterWithdrawn, Fee
 from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.contract.subjects import Kind, Subject, stream_name, stream_subjects
 from heliograph.errors import HeliographError, RetryableError
+from heliograph.health import Condition, all_hold
 from heliograph.kube.client import KubeClient
 from heliograph.kube.events import EventRecorder
 from heliograph.kube.objects import CONFIG_MAPS, ConfigMap, ObjectMeta
-from heliograph.membership.configmap import follow
+from heliograph.membership.configmap import follow, record_watch
 from heliograph.membership.record import NAME, Membership
 from heliograph.metrics import Metrics
+from heliograph.pulse import Pulse
 from heliograph.resolve import Resolver
 from heliograph.telemetry import Telemetry
 from services.watcher.announce import Announcement, NotExported, announce_service
+from services.watcher.exports import Exports
 from services.watcher.feedback import RoundTrips
 from services.watcher.held import HeldNodes
 from services.watcher.identity import claim_id, cluster_uid
@@ -41,6 +44,7 @@ from services.watcher.refusals import Refusals
 from services.watcher.remarks import Remarks
 from services.watcher.settings import WatcherSettings
 from services.watcher.table import NodeName, ServiceKey
+from services.watcher.vitals import Vitals
 from services.watcher.watch import ClusterTables, Thing
 
 KINDS: Final = (Kind.NODE, Kind.SERVICE, Kind.ENDPOINTS)
@@ -64,6 +68,7 @@ class Watcher:
 
     Attributes:
         synced: Set once the stream was compared with the cluster for the first time.
+        pulse: Beats while its work goes on.
     """
 
     def __init__(
@@ -83,7 +88,10 @@ class Watcher:
         self._connection = connection
         self._telemetry = telemetry
         self._metrics = metrics
-        self._recorder = EventRecorder(client, "watcher")
+        self._recorder = EventRecorder(client, "watcher", counted=metrics.count_event)
+        self._decisions = record_watch(client, settings.namespace)
+        self._exports = Exports(self._cluster, self._recorder)
+        self.pulse = Pulse()
         self._lease_due = asyncio.Event()
         self._tables = ClusterTables(
             client,
@@ -98,13 +106,21 @@ class Watcher:
         self._refusals = Refusals(self._cluster, self._recorder, metrics)
         self.synced = asyncio.Event()
         self._confirmed = asyncio.Event()
-        self._remarks = Remarks(self._recorder, settings.namespace)
+        self._remarks = Remarks(self._recorder, settings.namespace, uid_of=self._uid_of)
         self._round_trips = RoundTrips(metrics, self._on_doubt, self._on_refused)
+        self._vitals = Vitals(
+            settings, connection, self._tables, self._decisions, self.synced.is_set
+        )
+        self._vitals.measure(metrics, lambda: self.pending)
 
     @property
     def ready(self) -> bool:
         """Whether the stream follows the cluster right now."""
-        return self.synced.is_set() and self._tables.alive and self._connection.connected
+        return all_hold(self.conditions())
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """Return what that takes."""
+        return self._vitals.conditions()
 
     @property
     def pending(self) -> int:
@@ -114,6 +130,7 @@ class Watcher:
     async def run(self) -> None:
         """Run until cancelled; what is on its way then is published first, within a bound."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.pulse.run())
             tasks.create_task(self._tables.follow())
             tasks.create_task(self._recorder.run())
             tasks.create_task(self._resolver.run())
@@ -127,7 +144,7 @@ class Watcher:
     async def _follow_membership(self) -> None:
         """Begin a new incarnation when this cluster leaves the ClusterSet, or comes back."""
         left: bool | None = None
-        async for membership in follow(self._client, self._settings.namespace):
+        async for membership in follow(self._decisions, self._settings.namespace):
             self._membership = membership
             if membership.left != left:
                 left = membership.left
@@ -170,6 +187,7 @@ class Watcher:
             reading = await read_stream(self._connection, self._cluster, KINDS)
         await self._tables.listed.wait()
         self._tables.remember(reading.live)
+        self._exports.begin(reading.live)
         self._announcer = Announcer(
             self._connection,
             reading,
@@ -205,6 +223,11 @@ class Watcher:
     def _on_refused(self, importing: ClusterId, about: Subject, said: Feedback) -> None:
         self._remarks.take(importing, about, said, now_s=time.monotonic())
 
+    def _uid_of(self, about: Subject) -> str:
+        """Return the UID of an exported Service: kubectl describes by it."""
+        service = self._tables.services.service(ServiceKey(about.namespace, about.name))
+        return "" if service is None else service.metadata.uid
+
     def _announce_all(self) -> None:
         """Announce everything, and withdraw what the stream holds beyond that."""
         assert self._announcer is not None  # noqa: S101 - run() made it
@@ -236,6 +259,7 @@ class Watcher:
     def _service_messages(self, key: ServiceKey) -> dict[Subject, Message]:
         service = self._tables.services.service(key)
         if service is None:
+            self._exports.withdraw(key)
             self._refusals.lift(key)
             self._refusals.forget(key)
             return {}
@@ -243,13 +267,16 @@ class Watcher:
         result = announce_service(self._cluster, service, slices)
         match result:
             case Announcement():
+                self._exports.announce(key, service)
                 self._refusals.lift(key)
                 self._refusals.warn(key, service, result.warnings)
                 return dict(result.messages)
             case NotExported():
+                self._exports.withdraw(key)
                 self._refusals.put(key, service, result)
                 return {}
             case None:
+                self._exports.withdraw(key)
                 self._refusals.lift(key)
                 return {}
 
@@ -301,7 +328,9 @@ class Watcher:
             changes, held = self._held.changes, len(self._held)
             message = self._lease_after(message, announcer)
             try:
-                if await announcer.renew_lease(message, whole=not held):
+                complete = await announcer.renew_lease(message, whole=not held)
+                self._vitals.renewed()
+                if complete:
                     self._confirm()
                 self._release(changes)
             except HeliographError as error:
@@ -339,6 +368,7 @@ class Watcher:
     def _confirm(self) -> None:
         """The stream says what it should; whoever waits for the cluster to leave is told so."""
         self._confirmed.set()
+        self._exports.stored()
         if self._membership.left:
             why = ("Left", f"{self._cluster} has withdrawn everything ({self._membership.left_at})")
             record = ConfigMap(metadata=ObjectMeta(name=NAME, namespace=self._settings.namespace))

@@ -15,7 +15,7 @@ from heliograph.kube.client import KubeClient
 from heliograph.kube.objects import SERVICE_CIDRS
 from heliograph.lab.memory import MemoryCluster
 from heliograph.membership.admissions import Admissions, own_declaration
-from heliograph.membership.configmap import follow, write
+from heliograph.membership.configmap import follow, record_watch, write
 from heliograph.membership.record import NAME, NAMESPACE, Membership, entry_of, read
 from tests.support.builders import as_json, kilo_node, node, service_cidr
 from tests.support.clusters import node_json
@@ -45,7 +45,7 @@ async def running(*keepers: Admissions, client: KubeClient) -> AsyncIterator[Non
     """Let keepers follow the ConfigMap and write it."""
 
     async def follow_for(admissions: Admissions) -> None:
-        async for membership in follow(client, NAMESPACE):
+        async for membership in follow(record_watch(client, NAMESPACE), NAMESPACE):
             admissions.follow(membership)
 
     async with asyncio.TaskGroup() as tasks:

@@ -8,7 +8,9 @@ import aiohttp
 import pytest
 
 from heliograph.errors import InputError
+from heliograph.health import Condition, when
 from heliograph.metrics import Metrics
+from heliograph.pulse import Pulse
 from heliograph.web import Served, parse_listen, serve
 
 ADDRESSES = {
@@ -26,12 +28,22 @@ class Program:
 
     def __init__(self) -> None:
         self.is_ready = False
+        self.pulse = Pulse()
         self.metrics = Metrics("watcher", "east")
 
     @property
     def served(self) -> Served:
         """Return what its page shows."""
-        return Served(program="watcher", ready=lambda: self.is_ready, metrics=self.metrics)
+        return Served(
+            program="watcher",
+            conditions=self.conditions,
+            pulse=self.pulse,
+            metrics=self.metrics,
+        )
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """Return one that is met, and one that may be."""
+        return when("bus", holds=True, otherwise=""), when("lease", self.is_ready, "it is out")
 
 
 async def get(address: str, path: str) -> tuple[int, str, str]:
@@ -62,9 +74,20 @@ async def test_readiness_follows_the_program() -> None:
     """Each request asks anew."""
     program = Program()
     async with serve("127.0.0.1:0", program.served) as address:
-        assert (await get(address, "/readyz"))[::2] == (503, "not ready\n")
+        assert (await get(address, "/readyz"))[0] == 503
         program.is_ready = True
         assert (await get(address, "/readyz"))[::2] == (200, "ok\n")
+
+
+async def test_readiness_says_which_condition_fails() -> None:
+    """Line by line, as kube-apiserver's does: always when one fails, else when asked."""
+    program = Program()
+    async with serve("127.0.0.1:0", program.served) as address:
+        failing = "[+]bus ok\n[-]lease failed: it is out\nnot ready\n"
+        assert (await get(address, "/readyz"))[::2] == (503, failing)
+        program.is_ready = True
+        verbose = "[+]bus ok\n[+]lease ok\nok\n"
+        assert (await get(address, "/readyz?verbose"))[::2] == (200, verbose)
 
 
 async def test_metrics_are_for_prometheus() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from heliograph.metrics import Metrics
 from heliograph.wireguard.device import Device, DevicePeer, RemovePeer, SetPeer
 from heliograph.wireguard.fold import fold_device
 from heliograph.wireguard.interface import Interface
@@ -126,7 +127,7 @@ def test_peers_are_looked_at_sooner_while_a_node_changes_its_key(
     monkeypatch.setattr("services.peerer.wireguard.keeping.time.monotonic", lambda: now_s[0])
     picture = Known({"n1": agents_node(1)})
     own = AgentSettings(node="h1", key_file=tmp_path / "wireguard.key")
-    keeper = Keeper(own, picture, Identity(own, picture))
+    keeper = Keeper(own, picture, Identity(own, picture), Metrics("agent", "here"))
     assert keeper.next_look_s() == 1.0
     interface = Interface(mtu=1420, up=True)
     keeper.standing = Standing(device=standing(PRESENT, PREPARED), interface=interface)

@@ -282,7 +282,7 @@ async def test_a_selector_put_on_a_mirror_leaves_nothing_behind(join: Join) -> N
 async def refused_as_invalid(lab: JoinedClusters) -> int:
     """Wait until the API server's refusal is known; return how many writes were tried."""
     await eventually(lambda: lab["west"].reflector.refused(NAMESPACE, "cart") == ("Rejected",))
-    return lab["west"].api.writes
+    return lab["west"].writes
 
 
 async def test_a_refusal_by_the_api_server_is_final_until_the_input_changes(join: Join) -> None:
@@ -297,7 +297,7 @@ async def test_a_refusal_by_the_api_server_is_final_until_the_input_changes(join
         await eventually(lambda: told.reasons == ["Rejected"])
 
         await asyncio.wait_for(lab["west"].reflector.caught_up(), 5)
-        assert (west.api.writes, west.service()) == (tried, None)
+        assert (west.writes, west.service()) == (tried, None)
         lab["east"].change(sessionAffinity="ClientIP")
 
         await eventually(west.backends)

@@ -90,9 +90,9 @@ async def test_a_mirror_waits_for_its_namespace(join: Join) -> None:
         west.api.delete("Namespace", "", "new")
         west.api.delete("Service", "new", "cart")
         await eventually(lambda: west.reflector.refused("new", "cart") == ("NamespaceTerminating",))
-        writes = west.api.writes
+        writes = west.writes
         await lab.processed("east", "west")
-        assert west.api.writes - writes == 4  # the marker's: twice its Service, twice its slice
+        assert west.writes - writes == 4  # the marker's: twice its Service, twice its slice
 
         west.api.release_namespace("new")
         await eventually(lambda: west.reflector.refused("new", "cart") == ("NamespaceMissing",))

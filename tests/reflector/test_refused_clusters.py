@@ -89,6 +89,7 @@ async def test_a_restart_decides_the_same(join: Join) -> None:
         export(lab["north"], "cart")
         await north_then_east(lab)
         await eventually(west.backends)
+        await eventually(lambda: west.events("Mirrored"))
         writes = west.api.writes
         await lab.stop("reflector", "west")
         await lab.stop("watcher", "north")

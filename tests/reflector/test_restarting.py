@@ -46,6 +46,7 @@ async def test_a_restart_writes_nothing(join: Join) -> None:
             lab["east"].set_pods({lab["east"].pod(1): {}}, name)
         await eventually(lambda: all(len(west.backends(name)) == 2 for name in names))
         await lab.ready()
+        await eventually(lambda: len(west.events("Mirrored")) == len(names))
         before, requests = mirrors(west), west.api.writes
 
         for _ in range(3):
@@ -322,6 +323,8 @@ async def test_the_exporting_side_is_told(join: Join) -> None:
         lab["east"].export()
         await eventually(lambda: {("cart", "applied"), ("taken", "refused")} <= set(outcomes))
 
+        await eventually(lambda: lab["west"].events("Mirrored"))  # what fails is no Event
+        await eventually(lambda: lab["west"].events("ForeignObject"))
         lab["west"].api.fail_writes(1, status=422)
         lab["east"].change(sessionAffinity="ClientIP")
         await eventually(lambda: ("cart", "refused") in outcomes)

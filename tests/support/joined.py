@@ -160,6 +160,11 @@ class Cluster:
         """Return the Kubernetes Events with a reason."""
         return [event for event in self.api.list("Event") if event["reason"] == reason]
 
+    @property
+    def writes(self) -> int:
+        """How many writes its API server was asked for, but for Kubernetes Events."""
+        return self.api.writes - self.api.requests["create", "events"]
+
     def count(self, metric: str, **labels: str) -> float:
         """Return the value of a metric of the reflector."""
         return self.metrics.registry.get_sample_value(metric, labels) or 0.0

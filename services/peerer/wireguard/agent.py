@@ -17,10 +17,12 @@ from heliograph.contract.messages import LinkStated
 from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.contract.subjects import Kind, Subject
 from heliograph.contract.tunnels import Tunnel
+from heliograph.health import Condition, all_hold, bus_condition, watch_conditions, when
 from heliograph.imports.consume import Cause, ImportBus
 from heliograph.imports.waiting import Waiting
 from heliograph.kube.client import KubeClient
 from heliograph.metrics import Metrics
+from heliograph.pulse import Pulse
 from heliograph.resolve import Resolver
 from heliograph.telemetry import Telemetry
 from heliograph.wireguard.errors import TunnelBusy, TunnelError
@@ -55,7 +57,11 @@ _log = structlog.get_logger()
 
 
 class Agent:
-    """Keeps the tunnels of one node, until cancelled; they stay when it ends."""
+    """Keeps the tunnels of one node, until cancelled; they stay when it ends.
+
+    Attributes:
+        pulse: Beats while its work goes on.
+    """
 
     def __init__(
         self,
@@ -73,7 +79,7 @@ class Agent:
         self._own = own
         self._picture = Picture(importing, settings.peerer, node=own.node)
         self._identity = Identity(own, self._picture)
-        self._keeper = Keeper(own, self._picture, self._identity)
+        self._keeper, self.pulse = Keeper(own, self._picture, self._identity, metrics), Pulse()
         self._due, self._done, self._heard = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._sooner, self._pace_s = asyncio.Event(), 0.0
         self._waiting: Waiting[NodeKey] = Waiting(importing, telemetry, metrics)
@@ -112,17 +118,34 @@ class Agent:
             records=False,
         )
         self._resolver = Resolver(self._picture.hosts, self._on_resolved)
-        metrics.measure_tunnels(self._tunnels)
         self._answering = Answering(home, importing, own.node, self._tunnels)
         subject = Subject(cluster=importing, kind=Kind.LINK, name=own.node)
         self._statement = LinkStatement(
             home, subject, self._links, telemetry=telemetry, metrics=metrics
         )
+        self._measure(metrics)
+
+    def _measure(self, metrics: Metrics) -> None:
+        metrics.measure_conditions(self.conditions)
+        metrics.measure_buses(self._home, *(bus.connection for bus in self._buses))
+        metrics.measure_watches((self._announcing.watch, self._follower.watch))
+        metrics.measure_tunnels(self._tunnels)
 
     @property
     def ready(self) -> bool:
         """Whether nodes are followed, and the tunnels are as they should be."""
-        return self._announcing.alive and self._picture.complete and self._done.is_set()
+        return all_hold(self.conditions())
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """Return what that takes."""
+        return (
+            bus_condition(self._home),
+            *watch_conditions((self._announcing.watch, self._follower.watch)),
+            *self._follower.conditions(self._buses),
+            when(
+                "tunnels", self._done.is_set(), "they are not as they should be; the log says why"
+            ),
+        )
 
     async def caught_up(self) -> None:
         """Wait until everything is heard, said and set."""
@@ -139,6 +162,7 @@ class Agent:
         try:
             await self._open()
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.pulse.run())
                 tasks.create_task(self._announcing.run())
                 await self._follower.begin(tasks, self._home, self._buses)
                 self._look_at_everything()

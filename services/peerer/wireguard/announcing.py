@@ -26,6 +26,7 @@ class Announcing:
     Attributes:
         node: The Node as it was seen last; None while it is not there.
         settled: Set while it says what it should.
+        watch: Follows the Node.
     """
 
     def __init__(
@@ -45,15 +46,10 @@ class Announcing:
             changed: Hears that it was changed, by whomever.
         """
         self._client, self._name, self._wanted, self._changed = client, name, wanted, changed
-        self._watch = ListWatch(client, OWN_NODE, selection=Selection(name=name))
+        self.watch = ListWatch(client, OWN_NODE, selection=Selection(name=name))
         self._due = asyncio.Event()
         self.node: OwnNode | None = None
         self.settled = asyncio.Event()
-
-    @property
-    def alive(self) -> bool:
-        """Whether the Node is followed right now."""
-        return self._watch.alive
 
     def look(self) -> None:
         """Something may be to be said anew."""
@@ -66,7 +62,7 @@ class Announcing:
             tasks.create_task(self._say())
 
     async def _follow(self) -> None:
-        async for event in self._watch.events():
+        async for event in self.watch.events():
             match event:
                 case Listed():
                     self.node = event.items[0] if event.items else None

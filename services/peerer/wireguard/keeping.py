@@ -10,9 +10,11 @@ from typing import Final
 import structlog
 
 from heliograph.admission.declaration import Declaration
-from heliograph.wireguard.device import Device, DevicePeer
+from heliograph.metrics import Metrics
+from heliograph.wireguard.device import Device, DeviceChange, DevicePeer
 from heliograph.wireguard.endpoints import split_endpoint
 from heliograph.wireguard.gateway import Gateway
+from heliograph.wireguard.interface import InterfaceChange
 from heliograph.wireguard.links import LinkInterface
 from services.peerer.wireguard.addresses import host_range
 from services.peerer.wireguard.asking import Asker
@@ -38,8 +40,11 @@ class Keeper:
             the next pass begins by making the interface or finding it.
     """
 
-    def __init__(self, own: AgentSettings, picture: Picture, identity: Identity) -> None:
+    def __init__(
+        self, own: AgentSettings, picture: Picture, identity: Identity, metrics: Metrics
+    ) -> None:
         """Prepare; `picture` says what should be, and `identity` who the node is."""
+        self._metrics = metrics
         self._own, self._picture, self._identity = own, picture, identity
         self._tunnels, self._gateway, self._asker = Tunnels(own), Gateway(own.interface), Asker()
         self.standing: Standing | None = None
@@ -160,19 +165,32 @@ class Keeper:
 
     async def _converge(self, standing: Standing, address: str) -> None:
         """Carry one plan out. No second one is needed: it would be empty."""
+        begun_s = time.perf_counter()
         wanted = self._picture.wanted(
             standing.device, persistent_keepalive=self._own.persistent_keepalive
         )
-        self.standing = await self._apply(standing, wanted, address)
+        peers, interface = self._plan(standing, wanted, address)
+        self._metrics.planned(begun_s, (*peers, *interface))
+        self.standing = await self._apply(standing, peers, interface)
         self._picture.endpoints_set(wanted.targets)
 
-    async def _apply(self, standing: Standing, wanted: Wanted, address: str) -> Standing:
-        """Carry one plan out; return what stands then."""
+    def _plan(
+        self, standing: Standing, wanted: Wanted, address: str
+    ) -> tuple[tuple[DeviceChange, ...], tuple[InterfaceChange, ...]]:
         peers = plan_device(wanted.targets, standing.device, certain=wanted.certain)
         interface = plan_interface(
             wanted.interface(standing.interface, address=address, mtu=self._mtu),
             standing.interface,
         )
+        return peers, interface
+
+    async def _apply(
+        self,
+        standing: Standing,
+        peers: tuple[DeviceChange, ...],
+        interface: tuple[InterfaceChange, ...],
+    ) -> Standing:
+        """Carry one plan out; return what stands then."""
         if not (peers or interface):
             return standing
         standing = await self._tunnels.change_peers(standing, peers)
