@@ -14,6 +14,7 @@ import yaml
 
 from heliograph.contract import headers, messages
 from heliograph.contract.names import ClusterId
+from heliograph.contract.programs import status_subject
 from heliograph.contract.subjects import (
     STREAM_PREFIX,
     VERSION,
@@ -37,6 +38,7 @@ _PARAMETERS: Final = {
     "importing": "Id of the cluster that carried the message out.",
     "kind": "What the message is about, as in the subject that it was published on.",
     "namespace": "Kubernetes namespace; `_` where a refusal is about what has none.",
+    "program": "watcher, reflector, peerer or agent; of agents, all of the cluster answer.",
     "name": "Kubernetes name, with `_` for each dot in it.",
 }
 _ABOUT: Final = {
@@ -47,6 +49,13 @@ _ABOUT: Final = {
     Kind.LINK: "What the agent of a node sees of its tunnels; {name} is the node.",
     Kind.REFUSAL: "What this cluster does not take from another one; {name} is of the refusal.",
 }
+_TUNNELS: Final = (
+    "All WireGuard agents of a cluster are asked at once; bytes of length 0 ask all nodes."
+)
+_STATUS: Final = (
+    "How a program is; the payload of the question is not read. Programs also answer NATS' service "
+    "protocol (ADR-32), with the same answer as `data` of their endpoint in `$SRV.STATS`."
+)
 _FORGOTTEN: Final = {
     messages.message_type(one)
     for one in (*messages.WITHDRAWALS.values(), messages.ClusterAnnounced())
@@ -82,7 +91,7 @@ def text() -> str:
 
 def document() -> Json:
     """Return the document."""
-    channels = {**{kind.value: _events(kind) for kind in Kind}, **_feedback(), **_tunnels()}
+    channels = {**{kind.value: _events(kind) for kind in Kind}, **_feedback(), **_questions()}
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -128,14 +137,18 @@ def _feedback() -> Json:
     }
 
 
-def _tunnels() -> Json:
-    """Return the channels of the question for tunnels, and of its answers."""
-    asked = "All WireGuard agents of a cluster are asked at once; bytes of length 0 ask all nodes."
-    told = "The inbox of whoever asked: each agent answers in `parts` messages."
+def _questions() -> Json:
+    """Return the channels of what is asked, and of the answers."""
     return {
-        "tunnels": _channel(tunnels_subject(_CLUSTER), ["tunnels.asked"], asked),
-        "tunnelsTold": {**_channel("", ["tunnels.told"], told), "address": None},
+        "tunnels": _channel(tunnels_subject(_CLUSTER), ["tunnels.asked"], _TUNNELS),
+        "tunnelsTold": _inbox("tunnels.told", "Each agent answers in `parts` messages."),
+        "status": _channel(status_subject(_CLUSTER, "{program}"), [], _STATUS),
+        "statusTold": _inbox("status.told", "Each program answers once."),
     }
+
+
+def _inbox(name: str, description: str) -> Json:
+    return {**_channel("", [name], f"The inbox of whoever asked. {description}"), "address": None}
 
 
 def _tail(kind: Kind) -> str:
@@ -182,20 +195,18 @@ def _headers() -> Json:
 
 
 def _operations(channels: Json) -> Json:
-    received = [name for name in channels if not name.startswith("tunnels")]
+    received = [name for name in channels if not name.startswith(("tunnels", "status"))]
     return {
         **{f"on{name[0].upper()}{name[1:]}": _operation("receive", name) for name in received},
-        "askForTunnels": {
-            **_operation("send", "tunnels"),
-            "reply": {
-                "address": {
-                    "location": "$message.header#/reply",
-                    "description": "The reply subject of NATS.",
-                },
-                "channel": {"$ref": "#/channels/tunnelsTold"},
-            },
-        },
+        "askForTunnels": _question("tunnels"),
+        "askForStatus": _question("status"),
     }
+
+
+def _question(channel: str) -> Json:
+    where = {"location": "$message.header#/reply", "description": "The reply subject of NATS."}
+    answers = {"$ref": f"#/channels/{channel}Told"}
+    return {**_operation("send", channel), "reply": {"address": where, "channel": answers}}
 
 
 def _operation(action: str, channel: str) -> Json:

@@ -10,7 +10,7 @@ from unittest import mock
 import msgspec
 
 from heliograph.cli.app import app
-from heliograph.cli.asked import AskSettings, ReachSettings
+from heliograph.cli.asked import AskSettings, ReachSettings, StatusSettings
 from heliograph.cli.examples import commands, examples
 from heliograph.cli.flags import explanations, shown
 from heliograph.contract.subjects import Kind
@@ -32,13 +32,14 @@ _SETTINGS: Final[dict[str, tuple[type[msgspec.Struct], str]]] = {
     "Peerer": (PeererSettings, "`heliograph peerer`"),
     "WireGuard agent": (AgentSettings, "`heliograph peerer --backend wireguard`"),
     "Asking agents": (AskSettings, "`heliograph peers`"),
-    "Reading events": (ReachSettings, "`heliograph events`"),
+    "As whom to ask": (ReachSettings, "`heliograph events` and `heliograph status`"),
+    "Status": (StatusSettings, "`heliograph status`"),
 }
 _WINS: Final = (
     "A flag wins over the environment. Lists are separated by commas in the environment, and "
     "repeated as flags. A misspelt variable is an error that names the nearest."
 )
-_ASKED: Final = ("feedback", "tunnels.asked", "tunnels.told")
+_ASKED: Final = ("feedback", "tunnels.asked", "tunnels.told", "status.told")
 
 
 def files() -> dict[str, str]:

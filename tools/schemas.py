@@ -10,7 +10,7 @@ from typing import Any, Final, get_args
 import msgspec
 from docstring_parser import parse_from_object
 
-from heliograph.contract import messages, tunnels
+from heliograph.contract import messages, programs, tunnels
 
 Json = dict[str, Any]
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -20,6 +20,7 @@ STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
     "feedback": messages.Feedback,
     "tunnels.asked": tunnels.TunnelsAsked,
     "tunnels.told": tunnels.TunnelsTold,
+    "status.told": programs.ProgramStatus,
 }
 """By the name of the schema; a message's is its type."""
 

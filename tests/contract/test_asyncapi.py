@@ -16,6 +16,7 @@ from jsonschema import Draft7Validator
 from heliograph.contract.headers import cloud_event_headers
 from heliograph.contract.messages import NodeWithdrawn
 from heliograph.contract.names import ClusterId
+from heliograph.contract.programs import status_subject
 from heliograph.contract.subjects import Kind, Subject, feedback_subject, stream_name
 from heliograph.contract.tunnels import tunnels_subject
 from tests.support.builders import subject
@@ -29,6 +30,7 @@ SUBJECTS = {
     "feedback": feedback_subject(WEST, subject(Kind.SERVICE, "cart")),
     "feedbackWithoutNamespace": feedback_subject(WEST, subject(Kind.NODE, "n1")),
     "tunnels": tunnels_subject(WEST),
+    "status": status_subject(WEST, "watcher"),
 }
 REFUSED_CLUSTER = str(Subject(cluster=WEST, kind=Kind.REFUSAL, name="north"))
 

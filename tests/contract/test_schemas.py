@@ -39,9 +39,9 @@ def accepts(name: str, payload: bytes) -> bool:
 
 
 def test_every_message_has_a_schema() -> None:
-    """Feedback, and the question for tunnels, too."""
+    """Feedback, and what is asked and answered, too."""
     types = {message_type(kind) for kind in get_args(AnyMessage)}
-    assert types | {"feedback", "tunnels.asked", "tunnels.told"} <= set(SCHEMAS)
+    assert types | {"feedback", "tunnels.asked", "tunnels.told", "status.told"} <= set(SCHEMAS)
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
