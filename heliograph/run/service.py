@@ -107,4 +107,5 @@ def _gauges(metrics: Metrics) -> Iterator[Gauge]:
             continue
         for sample in family.samples:
             if not any(label in sample.labels for label in _SINGLE):
-                yield Gauge(name=sample.name, labels=sample.labels, value=sample.value)
+                # A sample may be a flag, which is no number in JSON.
+                yield Gauge(name=sample.name, labels=sample.labels, value=float(sample.value))
