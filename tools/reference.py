@@ -98,17 +98,20 @@ def _events() -> str:
         parts += [f"## {kind.value}", channel["description"], f"Subject: `{channel['address']}`"]
         for name in channel["messages"]:
             parts += _message(name)
+    parts += ["## What `heliograph events --json` prints", *_message(schemas.EVENT, whole=False)]
     parts.append("## Beside the streams")
     for name in _ASKED:
         parts += _message(name)
     return _HEAD + "\n\n".join(parts) + "\n"
 
 
-def _message(name: str) -> list[str]:
+def _message(name: str, *, whole: bool = True) -> list[str]:
     schema = schemas.schema(name)
     parts = [f"### {name}", schema["description"]]
-    for part in (schema, *schema.get("$defs", {}).values()):
-        fields = {key: rules for key, rules in part["properties"].items() if key != "type"}
+    inside = schema.get("$defs", {}).values() if whole else ()
+    for part in (schema, *inside):
+        rules_of = part.get("properties", {})
+        fields = {key: rules for key, rules in rules_of.items() if key != "type"}
         if fields:
             title = [] if part is schema else [f"`{part['title']}`: {part['description']}"]
             needed = part.get("required", ())

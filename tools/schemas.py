@@ -11,8 +11,12 @@ import msgspec
 from docstring_parser import parse_from_object
 
 from heliograph.contract import messages, programs, tunnels
+from heliograph.mesh.event import MeshEvent
 
 Json = dict[str, Any]
+EVENT: Final = "mesh.event"
+"""What `heliograph events --json` prints; the only one that is not on the bus."""
+
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 MESSAGES: Final[tuple[type[messages.Message], ...]] = get_args(messages.AnyMessage)
 STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
@@ -21,6 +25,7 @@ STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
     "tunnels.asked": tunnels.TunnelsAsked,
     "tunnels.told": tunnels.TunnelsTold,
     "status.told": programs.ProgramStatus,
+    EVENT: MeshEvent,
 }
 """By the name of the schema; a message's is its type."""
 
@@ -36,7 +41,7 @@ def files() -> dict[str, str]:
 def schema(name: str) -> Json:
     """Return one schema, whole in itself."""
     (root,), parts = msgspec.json.schema_components([STRUCTS[name]])
-    described = {part: _described(parts[part], struct) for part, struct in _structs(name)}
+    described = parts | {one: _described(parts[one], struct) for one, struct in _structs(name)}
     own = described.pop(root["$ref"].rpartition("/")[2])
     head = {"$schema": DIALECT, "$id": f"urn:heliograph:contract:v1:{name}"}
     return {**head, **own, **({"$defs": described} if described else {})}

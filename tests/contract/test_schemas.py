@@ -6,10 +6,14 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
+import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from heliograph.contract.messages import AnyMessage, message_type
+from heliograph.contract.messages import AnyMessage, ServiceExported, message_type
+from heliograph.contract.subjects import Kind
+from heliograph.mesh.event import MeshEvent
+from tests.support.builders import CREATED, EAST
 from tests.support.malformed import BAD_FEEDBACK, BAD_NODES, MALFORMED
 
 SCHEMAS = {
@@ -38,6 +42,29 @@ def accepts(name: str, payload: bytes) -> bool:
     return validator(name).is_valid(value)
 
 
+EVENTS = {
+    "added": MeshEvent(
+        change="added",
+        cluster=EAST,
+        kind=Kind.SERVICE,
+        namespace="shop",
+        name="cart",
+        data=ServiceExported(ready=True, exported_at=CREATED),
+        live=True,
+    ),
+    "withdrawn": MeshEvent(change="withdrawn", cluster=EAST, kind=Kind.NODE, name="n1"),
+    "synced": MeshEvent(change="synced", cluster=EAST),
+}
+
+
+@pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
+def test_what_the_command_prints_has_a_schema(event: MeshEvent) -> None:
+    """`heliograph events --json`; its data is one of the messages, and nothing else."""
+    payload = msgspec.json.encode(event)
+    assert accepts("mesh.event", payload)
+    assert not accepts("mesh.event", payload.replace(b"true", b'"yes"').replace(b'"east"', b"1"))
+
+
 def test_every_message_has_a_schema() -> None:
     """Feedback, and what is asked and answered, too."""
     types = {message_type(kind) for kind in get_args(AnyMessage)}
@@ -58,7 +85,7 @@ def test_every_field_is_explained(name: str) -> None:
     silent = [
         f"{part['title']}.{field}"
         for part in parts
-        for field, rules in part["properties"].items()
+        for field, rules in part.get("properties", {}).items()
         if field != "type" and not rules.get("description")
     ]
     assert silent == []
