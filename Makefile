@@ -8,7 +8,7 @@ MINUTES ?= 30
 SEED ?=
 KERNEL_TESTS := $(BIN)/python -m pytest -p no:cacheprovider tests/wireguard -m wireguard_kernel
 
-.PHONY: help setup packages demo test soak check format controlplane lock clean
+.PHONY: help setup packages demo test soak check generate site format controlplane lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -56,12 +56,21 @@ test: setup ## run all tests, on real control planes too
 soak: setup ## random faults for MINUTES (30), with the dice of SEED (any)
 	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
-check: setup ## lint, format, types, import contracts, spelling
+check: setup ## lint, format, types, import contracts, spelling, generated files, the site's links
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/codespell README.md CONTRIBUTING.md CHANGELOG.md docs deploy $(SOURCES)
+	$(BIN)/python -m tools.generate --check
+	$(BIN)/python -m tools.links
+	$(BIN)/properdocs build --strict
+
+generate: setup ## write what is generated from the code: the contract, reference pages
+	$(BIN)/python -m tools.generate
+
+site: setup ## build the site of docs/ into site/, and check its links
+	$(BIN)/properdocs build --strict
 
 format: setup ## put the code into its one form
 	$(BIN)/ruff check --fix $(SOURCES)
@@ -73,4 +82,4 @@ lock: setup ## renew the pinned versions, but none younger than a week
 	$(VENV)/lock/bin/python tools/lock.py
 
 clean: ## remove what was installed and cached here
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from heliograph.version import VERSION
+
 if TYPE_CHECKING:
     from heliograph.bus import BusUnreachable as BusUnreachable
     from heliograph.bus import ConnectionSettings as ConnectionSettings
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from heliograph.mesh.event import MeshEvent as MeshEvent
     from heliograph.mesh.subscribe import subscribe as subscribe
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "BusUnreachable",
@@ -28,6 +30,7 @@ __all__ = [
     "InputError",
     "Kind",
     "MeshEvent",
+    "__version__",
     "subscribe",
 ]
 

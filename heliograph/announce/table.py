@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from heliograph.contract.digest import LiveSet, fingerprint
-from heliograph.contract.messages import Digest
+from heliograph.contract.digest import Digest, LiveSet, fingerprint
 from heliograph.contract.subjects import Kind, kind_of
 
 _WITHDRAWN: Final = -1

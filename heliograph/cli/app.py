@@ -14,8 +14,10 @@ from heliograph.cli.adopting import adopt
 from heliograph.cli.asked import AskSettings
 from heliograph.cli.benchmarks import bench
 from heliograph.cli.check import check
+from heliograph.cli.completing import completion
 from heliograph.cli.deciding import confirm, forget, leave
 from heliograph.cli.events import events
+from heliograph.cli.examples import show_examples
 from heliograph.cli.flags import with_flags
 from heliograph.cli.loading import load
 from heliograph.cli.options import OneKubeconfig, in_cluster
@@ -53,6 +55,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command; return the exit code."""
     logs.configure()
+    show_examples(app)
     try:
         outcome = app(
             arguments, exit_on_error=False, print_error=False, result_action="return_value"
@@ -289,6 +292,7 @@ for command in (adopt, leave, forget, confirm, rotate_keys, events, status, trac
 app.command(bench)
 app.command(plan)
 app.command(check)
+app.command(completion)
 lab = App(name="lab", help="Clusters to try things on.")
 app.command(lab)
 

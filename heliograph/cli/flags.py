@@ -37,7 +37,7 @@ def with_flags(
 
 
 def _parameters(struct: type[msgspec.Struct]) -> list[inspect.Parameter]:
-    explained = _explanations(struct)
+    explained = explanations(struct)
     hints = get_type_hints(struct)
     title = (struct.__doc__ or "").strip().partition("\n")[0].rstrip(".")
     group = Group(title.partition(";")[0])
@@ -55,7 +55,8 @@ def _parameters(struct: type[msgspec.Struct]) -> list[inspect.Parameter]:
     ]
 
 
-def _explanations(struct: type[msgspec.Struct]) -> Mapping[str, str]:
+def explanations(struct: type[msgspec.Struct]) -> Mapping[str, str]:
+    """Return what the docstrings of a Struct, and of those it is made from, say of its fields."""
     parsed = (parse_from_object(one) for one in struct.__mro__ if issubclass(one, msgspec.Struct))
     params = (param for doc in parsed for param in doc.params)
     return {p.arg_name: " ".join((p.description or "").split()) for p in params}
@@ -63,11 +64,12 @@ def _explanations(struct: type[msgspec.Struct]) -> Mapping[str, str]:
 
 def _help(field: msgspec.structs.FieldInfo, explained: Mapping[str, str]) -> str:
     text = explained.get(field.name, "")
-    default = "" if field.required else f" [default: {_shown(field.default)}]"
+    default = "" if field.required else f" [default: {shown(field.default)}]"
     return f"{text}{default} [env: {PREFIX}{field.name.upper()}]"
 
 
-def _shown(default: object) -> str:
+def shown(default: object) -> str:
+    """Return a default as people read it."""
     if isinstance(default, tuple):
         return ",".join(map(str, default)) or "none"
     if isinstance(default, bool):

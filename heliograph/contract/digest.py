@@ -10,12 +10,26 @@ import hashlib
 from collections.abc import Hashable
 from typing import Final, Generic, TypeVar
 
-from heliograph.contract.messages import Digest
+import msgspec
 
 K = TypeVar("K", bound=Hashable)
 
 _BITS: Final = 128
 _MODULUS: Final = 1 << _BITS
+
+
+class Digest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What the live messages of one kind add up to.
+
+    Attributes:
+        count: How many there are, withdrawals not counted.
+        hash: Sum of their fingerprints modulo 2^128, as 32 hexadecimal digits. A fingerprint is
+            BLAKE2b of the payload with 16 bytes of output, as a big-endian number; its key is the
+            subject, or the subject's BLAKE2b with 64 bytes of output where that is longer than 64.
+    """
+
+    count: int
+    hash: str
 
 
 def fingerprint(subject: str, payload: bytes) -> int:

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from heliograph.contract.digest import Digest
 from heliograph.contract.subjects import Kind, Subject
 from heliograph.errors import TerminalError
 
@@ -61,13 +62,6 @@ class BackendAddress(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     serving: bool = True
     terminating: bool = False
     hostname: str | None = None
-
-
-class Digest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What the live messages of one kind add up to; see `heliograph.contract.digest`."""
-
-    count: int
-    hash: str
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):

@@ -10,9 +10,9 @@ from typing import Final
 
 from prometheus_client import PlatformCollector, ProcessCollector, generate_latest
 
-from heliograph import __version__
 from heliograph.measured import Carrying, Followed, Judged, Reached, Read, Refused
 from heliograph.metrics.families import Families, Samples
+from heliograph.version import VERSION
 
 _LATENCY_BUCKETS: Final = (
     *(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
@@ -82,7 +82,7 @@ class Metrics:
     def _add_program(self, families: Families, cluster: str) -> None:
         """Add what every program tells of itself."""
         every = families.of(frozenset(PROGRAMS))
-        labels = {"program": self.program, "cluster": cluster, "version": __version__}
+        labels = {"program": self.program, "cluster": cluster, "version": VERSION}
         text = "Always 1; says which program of which cluster this is, and its version."
         every.gauge("program_info", text, *labels).labels(**labels).set(1)
         self._conditions = every.scraped(

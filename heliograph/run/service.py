@@ -9,7 +9,6 @@ from typing import Final, Protocol
 
 import msgspec
 
-import heliograph
 from heliograph.bus import Connection
 from heliograph.bus.background import alongside
 from heliograph.bus.micro import Endpoint, Identity, Service
@@ -23,6 +22,7 @@ from heliograph.contract.programs import (
 )
 from heliograph.health import Condition
 from heliograph.metrics import Metrics
+from heliograph.version import VERSION
 
 _OURS: Final = "heliograph_"
 _SINGLE: Final = ("node", "peer")
@@ -73,7 +73,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
             program=self.program,
             cluster=self.cluster,
             node=self.node,
-            version=heliograph.__version__,
+            version=VERSION,
             ready=not failing,
             failing=failing,
             gauges=tuple(_gauges(self.metrics)),
@@ -93,7 +93,7 @@ def service(connection: Connection, told: Told) -> Service:
     identity = Identity(
         name=f"{SERVICE_PREFIX}{told.program}",
         id=secrets.token_hex(11),
-        version=heliograph.__version__,
+        version=VERSION,
         description=f"The {told.program} of cluster {told.cluster}.",
         metadata=metadata,
     )
@@ -107,4 +107,5 @@ def _gauges(metrics: Metrics) -> Iterator[Gauge]:
             continue
         for sample in family.samples:
             if not any(label in sample.labels for label in _SINGLE):
-                yield Gauge(name=sample.name, labels=sample.labels, value=sample.value)
+                # A sample may be a flag, which is no number in JSON.
+                yield Gauge(name=sample.name, labels=sample.labels, value=float(sample.value))

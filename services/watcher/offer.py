@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-import heliograph
 from heliograph.contract.messages import ClusterAnnounced, ClusterWithdrawn, Message
 from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.contract.subjects import Kind, Subject
 from heliograph.kube.client import KubeClient
 from heliograph.membership.configmap import current
 from heliograph.ranges import join_ranges
+from heliograph.version import VERSION
 from services.watcher.announce import Announcement, NotExported, announce_service
 from services.watcher.identity import cluster_uid
 from services.watcher.settings import WatcherSettings
@@ -110,7 +110,7 @@ def announce_cluster(
         pod_cidrs=join_ranges(settings.pod_cidrs) or nodes.pod_cidrs(),
         tunnel_cidrs=join_ranges(settings.tunnel_cidrs) or nodes.tunnel_cidrs(),
         peering=nodes.peering(),
-        version=heliograph.__version__,
+        version=VERSION,
         lease_s=settings.lease_s,
     )
 

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heliograph.announce.table import StreamTable, SubjectsByThing
-from heliograph.contract.digest import LiveSet, fingerprint
-from heliograph.contract.messages import Digest
+from heliograph.contract.digest import Digest, LiveSet, fingerprint
 from heliograph.contract.subjects import Kind
 
 NODE, SERVICE = "heliograph.v1.east.node.n1", "heliograph.v1.east.service.shop.cart"

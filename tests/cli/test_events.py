@@ -63,7 +63,8 @@ def test_programs_read_a_json_object_on_each_line(
 
     cart, synced = map(json.loads, capsys.readouterr().out.splitlines())
     assert cart["data"] == json.loads(encode(CART))
-    del cart["data"]
+    assert cart["stored_at_ns"] > 0
+    del cart["data"], cart["stored_at_ns"]
     assert cart == {
         "change": "added",
         "cluster": "east",

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.contract.digest import LiveSet, fingerprint
-from heliograph.contract.messages import Digest
+from heliograph.contract.digest import Digest, LiveSet, fingerprint
 
 SUBJECTS = st.sampled_from([f"heliograph.v1.east.node.n{i}" for i in range(6)])
 PAYLOADS = st.binary(max_size=3)

@@ -4,14 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.contract.digest import fingerprint
-from heliograph.contract.messages import (
-    Digest,
-    NodeAnnounced,
-    NodeWithdrawn,
-    ServiceWithdrawn,
-    encode,
-)
+from heliograph.contract.digest import Digest, fingerprint
+from heliograph.contract.messages import NodeAnnounced, NodeWithdrawn, ServiceWithdrawn, encode
 from heliograph.contract.subjects import Kind, Subject
 from heliograph.imports.evidence import StaleEpoch
 from services.peerer.table import CLUSTER_ITSELF, NodeTable

@@ -4,10 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.contract.digest import fingerprint
+from heliograph.contract.digest import Digest, fingerprint
 from heliograph.contract.messages import (
     WITHDRAWALS,
-    Digest,
     EndpointsExported,
     NodeWithdrawn,
     ServiceExported,
