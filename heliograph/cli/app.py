@@ -18,6 +18,7 @@ from heliograph.cli.asked import AskSettings
 from heliograph.cli.benchmarks import bench
 from heliograph.cli.check import check
 from heliograph.cli.deciding import confirm, forget, leave
+from heliograph.cli.explain import explain
 from heliograph.cli.flags import with_flags
 from heliograph.cli.options import OneKubeconfig, in_cluster
 from heliograph.cli.plan import plan
@@ -299,6 +300,7 @@ for command in (adopt, leave, forget, confirm, rotate_keys):
 app.command(bench)
 app.command(plan)
 app.command(check)
+app.command(explain)
 lab = App(name="lab", help="Clusters to try things on.")
 app.command(lab)
 
