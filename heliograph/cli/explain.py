@@ -44,7 +44,7 @@ def explain(
     json: Json = False,
     **flags: Any,  # noqa: ANN401 - see with_flags
 ) -> int:
-    """Tell why a Service of one cluster is not there in another: the first broken link, its cure.
+    """Tell why a Service of one cluster is not there in another: what is broken, and the cure.
 
     Follows it from its label over its backends, its message on the bus, its mirror and the slices,
     to the tunnel. Nothing is written. What cannot be looked at is called unknown: a cluster without
