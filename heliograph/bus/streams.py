@@ -45,6 +45,7 @@ class StreamInfo(msgspec.Struct, frozen=True, kw_only=True):
         first_sequence: Sequence of the oldest message held.
         last_sequence: Sequence of the newest message ever stored.
         messages: How many it holds: one per subject.
+        now: RFC 3339; the server's clock when it answered.
     """
 
     name: str
@@ -52,6 +53,7 @@ class StreamInfo(msgspec.Struct, frozen=True, kw_only=True):
     first_sequence: int
     last_sequence: int
     messages: int
+    now: str = ""
 
 
 class _State(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +66,7 @@ class _Stream(msgspec.Struct, frozen=True, kw_only=True):
     config: dict[str, Any]
     created: str
     state: _State
+    ts: str = ""
 
 
 class _Names(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,4 +152,5 @@ def _info(stream: _Stream) -> StreamInfo:
         first_sequence=state.first_seq,
         last_sequence=state.last_seq,
         messages=state.messages,
+        now=stream.ts,
     )

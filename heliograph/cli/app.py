@@ -2,45 +2,34 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-import msgspec
 from cyclopts import App, CycloptsError, Parameter
 
 import heliograph
-from heliograph import logs, program, settings
+from heliograph import logs, program
 from heliograph.cli.adopting import adopt
 from heliograph.cli.asked import AskSettings
 from heliograph.cli.benchmarks import bench
 from heliograph.cli.check import check
 from heliograph.cli.deciding import confirm, forget, leave
+from heliograph.cli.events import events
 from heliograph.cli.explain import explain
 from heliograph.cli.flags import with_flags
+from heliograph.cli.loading import load
 from heliograph.cli.options import OneKubeconfig, in_cluster
 from heliograph.cli.plan import plan
 from heliograph.cli.rotating import rotate_keys
+from heliograph.cli.status import status
 from heliograph.contract.messages import EndpointsMode
 from heliograph.errors import HeliographError, InputError
-from heliograph.run.settings import ProgramSettings
+from heliograph.run.settings import BusSettings, ProgramSettings
 from services.peerer.settings import PeererSettings
 from services.peerer.wireguard.settings import AgentSettings
 from services.reflector.settings import ReflectorSettings
 from services.watcher.settings import WatcherSettings
-
-S = TypeVar("S", bound=msgspec.Struct)
-
-_SETTINGS = (
-    ProgramSettings,
-    WatcherSettings,
-    ReflectorSettings,
-    PeererSettings,
-    AgentSettings,
-    AskSettings,
-)
 
 app = App(
     name="heliograph",
@@ -86,8 +75,8 @@ def watcher(*, once: Once = False, dry_run: DryRun = False, **flags: Any) -> int
     """
     from heliograph.run import programs  # noqa: PLC0415 - keeps `--help` quick
 
-    own = _load(WatcherSettings, flags)
-    common = _load(ProgramSettings, flags)
+    own = load(WatcherSettings, flags)
+    common = load(ProgramSettings, flags)
     logs.configure(common.log_level, human=dry_run or None)
     if dry_run:
         return program.run(programs.preview_watcher(common, own))
@@ -104,8 +93,8 @@ def reflector(*, once: Once = False, dry_run: DryRun = False, **flags: Any) -> i
     """
     from heliograph.run import programs  # noqa: PLC0415 - keeps `--help` quick
 
-    own = _load(ReflectorSettings, flags)
-    common = _load(ProgramSettings, flags)
+    own = load(ReflectorSettings, flags)
+    common = load(ProgramSettings, flags)
     logs.configure(common.log_level, human=dry_run or None)
     if dry_run:
         return program.run(programs.preview_reflector(common, own))
@@ -135,9 +124,9 @@ def peerer(
     """
     from heliograph.run import agents, programs  # noqa: PLC0415 - keeps `--help` quick
 
-    own = _load(PeererSettings, flags)
-    agent = _load(AgentSettings, flags)
-    common = _load(ProgramSettings, flags)
+    own = load(PeererSettings, flags)
+    agent = load(AgentSettings, flags)
+    common = load(ProgramSettings, flags)
     logs.configure(common.log_level, human=dry_run or None)
     if own.backend == "wireguard":
         mode = agents.Mode(once=once, dry_run=dry_run, remove=remove)
@@ -150,7 +139,7 @@ def peerer(
 
 
 @app.command(name="peers")
-@with_flags(AskSettings, ProgramSettings)
+@with_flags(AskSettings, BusSettings)
 def peers(
     which: Annotated[
         str | None, Parameter(help="Only what concerns this node, or this exporting cluster.")
@@ -174,7 +163,7 @@ def peers(
     """
     from heliograph.cli import peers_shown  # noqa: PLC0415 - keeps `--help` quick
 
-    asked, common = _load(AskSettings, flags), _load(ProgramSettings, flags)
+    asked, common = load(AskSettings, flags), load(BusSettings, flags)
     logs.configure("error", human=True)
     return program.run(peers_shown.peers(common, asked, which, output))
 
@@ -198,7 +187,7 @@ def streams(
     """
     from heliograph.run import programs  # noqa: PLC0415 - keeps `--help` quick
 
-    common = _load(ProgramSettings, flags)
+    common = load(ProgramSettings, flags)
     logs.configure(common.log_level)
     return program.run(programs.run_streams(common, cluster, replicas=replicas, once=once))
 
@@ -295,7 +284,7 @@ def demo(
     return program.run(demo_command.demo(real=real, as_json=json))
 
 
-for command in (adopt, leave, forget, confirm, rotate_keys):
+for command in (adopt, leave, forget, confirm, rotate_keys, events, status):
     app.command(command)
 app.command(bench)
 app.command(plan)
@@ -328,12 +317,3 @@ def lab_up(
     logs.configure("warning", human=True)
     given = nodes if kilo else None
     return program.run(lab_command.up(clusters, kubeconfig, real=real, nodes=given))
-
-
-def _load(struct: type[S], flags: Mapping[str, object]) -> S:
-    """Return settings from flags and environment; other programs' variables are no typos."""
-    others = (one for one in _SETTINGS if one is not struct)
-    own = {name: flags[name] for name in settings.setting_names(struct) & flags.keys()}
-    return settings.load(
-        struct, environ=os.environ, flags=own, known_elsewhere=settings.setting_names(*others)
-    )

@@ -10,15 +10,15 @@ from typing import Final
 
 import msgspec
 from rich.console import Console
-from rich.text import Text
 
 from heliograph.admission.explain import REASON
 from heliograph.check.facts import Rights, gather_bus_facts, gather_facts
-from heliograph.check.finding import Finding, Severity
+from heliograph.check.finding import Finding
 from heliograph.check.findings import healthy, judge, summary
 from heliograph.check.known import BusFacts, ClusterFacts
 from heliograph.check.overlaps import DEFAULT_SUBNET_REASON
 from heliograph.cli.clusters import parse_buses, parse_clusters
+from heliograph.cli.findings import line_of
 from heliograph.cli.framed import framed
 from heliograph.contract.names import ClusterId
 from heliograph.errors import InputError
@@ -30,12 +30,6 @@ from services.reflector.rights import rights as reflector_rights
 from services.reflector.settings import ReflectorSettings
 from services.watcher.rights import rights as watcher_rights
 from services.watcher.settings import WatcherSettings
-
-_STYLES: Final[dict[Severity, str]] = {
-    "problem": "bold red",
-    "warning": "yellow",
-    "ok": "green",
-}
 
 _FRAMED: Final = frozenset({REASON, DEFAULT_SUBNET_REASON})
 """Findings that are shown in a frame beside their line: people have overlooked them."""
@@ -86,14 +80,6 @@ def show(findings: Sequence[Finding], clusters: int) -> None:
     for finding in findings:
         console.print(line_of(finding))
     console.print(summary(findings, clusters))
-
-
-def line_of(finding: Finding) -> Text:
-    """Return the line of a finding."""
-    where = f"{finding.cluster}: " if finding.cluster else ""
-    remedy = f"; {finding.remedy}" if finding.remedy else ""
-    style = _STYLES[finding.severity]
-    return Text.assemble((f"{finding.severity:<8} ", style), f"{where}{finding.what}{remedy}")
 
 
 async def _look_at_clusters(known: Mapping[ClusterId, Kubeconfig]) -> list[ClusterFacts]:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from heliograph import logs, program, settings
-from heliograph.cli.asked import AskSettings
+from heliograph import logs, program
+from heliograph.cli.asked import StatusSettings
 from heliograph.cli.flags import with_flags
+from heliograph.cli.loading import load
 from heliograph.cli.options import Json
-from heliograph.run.settings import ProgramSettings
-from services.peerer.settings import PeererSettings
-from services.peerer.wireguard.settings import AgentSettings
-from services.reflector.settings import ReflectorSettings
-from services.watcher.settings import WatcherSettings
-
-_OTHERS = (WatcherSettings, ReflectorSettings, PeererSettings, AgentSettings, AskSettings)
+from heliograph.run.settings import BusSettings
 
 
-@with_flags(ProgramSettings)
+@with_flags(StatusSettings, BusSettings)
 def explain(
     service: Annotated[str, Parameter(help="The Service, as NAMESPACE/NAME.")],
     /,
@@ -37,10 +31,6 @@ def explain(
         list[str] | None,
         Parameter(name="--to", help="Id of an importing cluster, or ID=KUBECONFIG; or again."),
     ] = None,
-    nats_as: Annotated[
-        str | None,
-        Parameter(help="Cluster whose NATS identity is given [default: the first of --to]."),
-    ] = None,
     json: Json = False,
     **flags: Any,  # noqa: ANN401 - see with_flags
 ) -> int:
@@ -48,7 +38,7 @@ def explain(
 
     Follows it from its label over its backends, its message on the bus, its mirror and the slices,
     to the tunnel. Nothing is written. What cannot be looked at is called unknown: a cluster without
-    kubeconfig, a bus that is away. --nats takes URL, or ID=URL for a cluster's own bus.
+    kubeconfig, a bus that is away.
 
     Ends with exit code 1 if a link is broken.
 
@@ -59,19 +49,9 @@ def explain(
     """
     from heliograph.cli import explaining  # noqa: PLC0415 - keeps `--help` quick
 
-    given = {name: flags[name] for name in settings.setting_names(ProgramSettings) & flags.keys()}
-    common = settings.load(
-        ProgramSettings,
-        environ=os.environ,
-        flags=given,
-        known_elsewhere=settings.setting_names(*_OTHERS),
-    )
+    where, common = load(StatusSettings, flags), load(BusSettings, flags)
     logs.configure("error", human=True)
     asked = explaining.ask(
-        service,
-        clusters=cluster or (),
-        exporting=exporting or (),
-        importing=importing or (),
-        nats_as=nats_as,
+        service, clusters=cluster or (), exporting=exporting or (), importing=importing or ()
     )
-    return program.run(explaining.explain(common, asked, as_json=json))
+    return program.run(explaining.explain(explaining.Buses.of(common, where), asked, as_json=json))

@@ -11,7 +11,9 @@ import msgspec
 
 from heliograph.bus import BusUnreachable, Connection, ConnectionSettings, connect
 from heliograph.cli import explained
+from heliograph.cli.asked import StatusSettings
 from heliograph.cli.clusters import parse_clusters
+from heliograph.cli.loading import own_cluster
 from heliograph.cli.services import ServiceName
 from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.errors import HeliographError, InputError
@@ -24,7 +26,7 @@ from heliograph.explain.reading import names
 from heliograph.kube.client import KubeClient
 from heliograph.kube.kubeconfig import Kubeconfig
 from heliograph.nearest import did_you_mean
-from heliograph.run.settings import ProgramSettings
+from heliograph.run.settings import BusSettings
 from services.reflector.table import ServiceKey
 
 _CONNECT_S: Final = 2.0
@@ -39,7 +41,30 @@ _UNDER_WAY: Final = frozenset(
 )
 """What is so for a moment with every change, and a fault if it stays."""
 
-Buses = Mapping[ClusterId, tuple[str, ...]]
+
+class Buses(msgspec.Struct, frozen=True, kw_only=True):
+    """Where clusters publish.
+
+    Attributes:
+        settings: How to reach a bus, and where most of them do.
+        owner: The cluster as whom the bus is asked; None for nobody's user.
+        others: URLs of the buses that clusters have for themselves.
+    """
+
+    settings: BusSettings
+    owner: str | None = None
+    others: Mapping[ClusterId, str] = {}
+
+    @classmethod
+    def of(cls, settings: BusSettings, where: StatusSettings) -> Buses:
+        """Return what the settings say.
+
+        Raises:
+            InputError: An entry names no cluster.
+        """
+        entries = (entry.partition("=") for entry in where.import_from)
+        others = {parse_cluster_id(name): url for name, _, url in entries if url}
+        return cls(settings=settings, owner=own_cluster(where), others=others)
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,14 +75,12 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         access: Credentials of the clusters that were given.
         exporting: Only from these; empty for all.
         importing: Only to these; empty for all.
-        identity: Whose NATS identity is given.
     """
 
     key: ServiceKey
     access: Mapping[ClusterId, Kubeconfig]
     exporting: tuple[ClusterId, ...]
     importing: tuple[ClusterId, ...]
-    identity: ClusterId
 
     @property
     def clusters(self) -> tuple[ClusterId, ...]:
@@ -70,12 +93,7 @@ class NothingSeen(HeliographError):
 
 
 def ask(
-    service: str,
-    *,
-    clusters: Sequence[str],
-    exporting: Sequence[str],
-    importing: Sequence[str],
-    nats_as: str | None,
+    service: str, *, clusters: Sequence[str], exporting: Sequence[str], importing: Sequence[str]
 ) -> Asked:
     """Return what the arguments ask for.
 
@@ -85,20 +103,18 @@ def ask(
     name = ServiceName.parse(service)
     sides = [text for text in (*exporting, *importing) if "=" in text]
     access = parse_clusters(list(dict.fromkeys((*clusters, *sides))))
-    sources, targets = _ids(exporting), _ids(importing)
-    named = (*targets, *access, *sources)
-    if not named:
-        raise InputError("give clusters: --cluster east=KUBECONFIG --cluster west=KUBECONFIG")
-    return Asked(
+    asked = Asked(
         key=ServiceKey(name.namespace, name.name),
         access=access,
-        exporting=sources,
-        importing=targets,
-        identity=parse_cluster_id(nats_as) if nats_as else named[0],
+        exporting=_ids(exporting),
+        importing=_ids(importing),
     )
+    if not asked.clusters:
+        raise InputError("give clusters: --cluster east=KUBECONFIG --cluster west=KUBECONFIG")
+    return asked
 
 
-async def explain(program: ProgramSettings, asked: Asked, *, as_json: bool) -> int:
+async def explain(buses: Buses, asked: Asked, *, as_json: bool) -> int:
     """Print the chains; return 1 if a link is broken.
 
     Raises:
@@ -106,7 +122,7 @@ async def explain(program: ProgramSettings, asked: Asked, *, as_json: bool) -> i
         NothingSeen: Nothing could be looked at.
     """
     async with AsyncExitStack() as stack:
-        sources = await _open(stack, program, asked)
+        sources = await _open(stack, buses, asked)
         chains = await _explain(sources, asked)
         if any(c.broken is not None and c.broken.reason in _UNDER_WAY for c in chains):
             await asyncio.sleep(_AGAIN_S)
@@ -170,41 +186,20 @@ def _ids(texts: Sequence[str]) -> tuple[ClusterId, ...]:
     return tuple(dict.fromkeys(parse_cluster_id(text.partition("=")[0]) for text in texts))
 
 
-async def _open(stack: AsyncExitStack, program: ProgramSettings, asked: Asked) -> Sources:
+async def _open(stack: AsyncExitStack, buses: Buses, asked: Asked) -> Sources:
     clients = {
         cluster: await stack.enter_async_context(KubeClient(cluster, kubeconfig))
         for cluster, kubeconfig in asked.access.items()
     }
-    urls = _urls(program.nats, asked.clusters)
-    shared = tuple(text for text in program.nats if "=" not in text)
     opened: dict[tuple[str, ...], Connection | str] = {}
-    for wanted in {*urls.values(), shared} - {()}:
-        settings = program.bus("explain", asked.identity, wanted)
-        opened[wanted] = await _connect(stack, settings)
-    none = "no bus of that cluster was given (--nats ID=URL)"
+    for urls in dict.fromkeys([buses.settings.nats, *((url,) for url in buses.others.values())]):
+        settings = buses.settings.bus("explain", buses.owner, urls)
+        opened[urls] = await _connect(stack, settings)
     return Sources(
         clients=clients,
-        buses={cluster: opened[urls[cluster]] for cluster in urls},
-        other_bus=opened.get(shared, none),
+        buses={cluster: opened[(url,)] for cluster, url in buses.others.items()},
+        other_bus=opened[buses.settings.nats],
     )
-
-
-def _urls(texts: Sequence[str], clusters: Sequence[ClusterId]) -> Buses:
-    """Return the URLs of the buses that clusters have for themselves.
-
-    Raises:
-        InputError: One is for a cluster that was not named.
-    """
-    found: dict[ClusterId, tuple[str, ...]] = {}
-    for text in texts:
-        name, equals, url = text.partition("=")
-        if not equals:
-            continue
-        if name not in clusters:
-            near = did_you_mean(name, clusters)
-            raise InputError(f"--nats {text!r} is for no known cluster{near}")
-        found[ClusterId(name)] = (*found.get(ClusterId(name), ()), url)
-    return found
 
 
 async def _connect(stack: AsyncExitStack, settings: ConnectionSettings) -> Connection | str:

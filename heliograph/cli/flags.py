@@ -56,8 +56,9 @@ def _parameters(struct: type[msgspec.Struct]) -> list[inspect.Parameter]:
 
 
 def _explanations(struct: type[msgspec.Struct]) -> Mapping[str, str]:
-    parsed = parse_from_object(struct)
-    return {p.arg_name: " ".join((p.description or "").split()) for p in parsed.params}
+    parsed = (parse_from_object(one) for one in struct.__mro__ if issubclass(one, msgspec.Struct))
+    params = (param for doc in parsed for param in doc.params)
+    return {p.arg_name: " ".join((p.description or "").split()) for p in params}
 
 
 def _help(field: msgspec.structs.FieldInfo, explained: Mapping[str, str]) -> str:

@@ -10,11 +10,12 @@ import msgspec
 import yaml
 
 from heliograph.cli.asked import AskSettings
+from heliograph.cli.columns import in_columns
 from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.contract.tunnels import Tunnel
 from heliograph.errors import HeliographError, InputError
-from heliograph.run.programs import bus
-from heliograph.run.settings import ProgramSettings
+from heliograph.run.buses import bus
+from heliograph.run.settings import BusSettings
 from heliograph.run.tunnels import Told, ask_tunnels
 
 Output = Literal["json", "yaml"]
@@ -55,7 +56,7 @@ class NotAnswered(HeliographError):
 
 
 async def peers(
-    program: ProgramSettings, settings: AskSettings, which: str | None, output: Output | None
+    program: BusSettings, settings: AskSettings, which: str | None, output: Output | None
 ) -> int:
     """Print the tunnels of a cluster's nodes; return the exit code.
 
@@ -112,11 +113,9 @@ def _concerned(
 
 
 def table(nodes: Sequence[NodeTunnels]) -> str:
-    """Return a table as kubectl prints them: columns apart by three spaces, no lines."""
-    rows = [_HEADER, *(_row(one.node, tunnel) for one in nodes for tunnel in one.tunnels)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("   ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    return "\n".join(lines) + "\n"
+    """Return a table of all tunnels."""
+    rows = (_row(one.node, tunnel) for one in nodes for tunnel in one.tunnels)
+    return in_columns([_HEADER, *rows])
 
 
 def _row(node: str, tunnel: Tunnel) -> tuple[str, ...]:

@@ -32,8 +32,8 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         clients: API servers, by cluster.
-        buses: The bus of each cluster, or why there is none.
-        other_bus: The bus of clusters that are not among them, or why there is none.
+        buses: The buses that clusters have for themselves, or why they cannot be reached.
+        other_bus: The bus of all other clusters, or why it cannot be reached.
     """
 
     clients: Mapping[ClusterId, KubeClient]

@@ -247,13 +247,12 @@ class Discovery:
     async def _clusters(self) -> tuple[ClusterId, ...]:
         """Return the clusters that have a stream; none while the bus does not say."""
         try:
-            names = await stream_names(self._bus.connection, all_clusters_filter(Kind.CLUSTER))
+            found = await clusters_on(self._bus.connection)
         except HeliographError as error:
             self._log_refusal(error)
             return ()
         self._refused = ""
-        ids = (n.removeprefix(STREAM_PREFIX) for n in names if n.startswith(STREAM_PREFIX))
-        return tuple(ClusterId(name) for name in ids if is_dns_label(name))
+        return found
 
     def _log_refusal(self, error: HeliographError) -> None:
         """Log what waiting does not mend, once; other buses go on meanwhile."""
@@ -266,6 +265,17 @@ class Discovery:
             if cluster not in self._known:
                 self._known.add(cluster)
                 self._found(self._bus.connection, cluster)
+
+
+async def clusters_on(connection: Connection) -> tuple[ClusterId, ...]:
+    """Return the clusters that have a stream on a bus.
+
+    Raises:
+        HeliographError: The bus does not say.
+    """
+    names = await stream_names(connection, all_clusters_filter(Kind.CLUSTER))
+    ids = (name.removeprefix(STREAM_PREFIX) for name in names if name.startswith(STREAM_PREFIX))
+    return tuple(ClusterId(name) for name in ids if is_dns_label(name))
 
 
 def heard_now(delivery: Delivery) -> Heard:

@@ -13,9 +13,9 @@ from heliograph.kube.client import KubeClient
 from heliograph.kube.errors import NotFound
 from heliograph.kube.objects import NODES
 from heliograph.marks import ROTATE_ANNOTATION, ROTATION_ANNOTATION
+from heliograph.run.buses import buses
 from heliograph.run.programs import (
     Running,
-    buses,
     cluster,
     in_time,
     print_lines,
@@ -68,7 +68,9 @@ async def run(
     if mode.remove:
         await _remove(program, settings, own)
         return
-    running = Running(program="agent", settings=settings, rights=agent_rights(settings))
+    running = Running(
+        program="agent", settings=settings, rights=agent_rights(settings), node=own.node
+    )
     await run_importing(program, running, partial(_agent, own), once=mode.once)
 
 

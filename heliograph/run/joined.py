@@ -13,13 +13,16 @@ import msgspec
 
 from heliograph import telemetry
 from heliograph.bus import ConnectionSettings, EmbeddedServer, ServerSettings
+from heliograph.bus.micro import Service
 from heliograph.contract.names import ClusterId
 from heliograph.errors import HeliographError
 from heliograph.imports.consume import ImportBus
 from heliograph.kube.kubeconfig import Kubeconfig
 from heliograph.membership.configmap import ensure_namespace
 from heliograph.metrics import Metrics
-from heliograph.run.programs import bus, cluster
+from heliograph.run.buses import bus
+from heliograph.run.programs import cluster
+from heliograph.run.service import Told, Working, service
 from services.peerer.peerer import Peerer
 from services.peerer.rights import rights as peerer_rights
 from services.peerer.settings import PeererSettings
@@ -37,6 +40,7 @@ class Programs(msgspec.Struct, frozen=True, kw_only=True):
     watcher: Watcher
     reflector: Reflector
     peerer: Peerer
+    services: tuple[Service, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -85,6 +89,8 @@ async def run_joined(
                 tasks.create_task(one.watcher.run())
                 tasks.create_task(one.reflector.run())
                 tasks.create_task(one.peerer.run())
+                for answering in one.services:
+                    tasks.create_task(answering.run())
             started(programs)
 
 
@@ -108,30 +114,34 @@ async def _prepare(
     if not joined.shared:
         others = [other for other in joined.clusters if other != name]
         buses = [await _import_bus(stack, joined, name, other) for other in others]
+    metrics = {program: Metrics(program, name) for program in ("watcher", "reflector", "peerer")}
+    traces = {p: telemetry.from_environment(p, name, os.environ) for p in metrics}
+    watcher = Watcher(
+        watching, client, home, telemetry=traces["watcher"], metrics=metrics["watcher"]
+    )
+    reflector = Reflector(
+        reflecting,
+        client,
+        home=home,
+        buses=buses,
+        telemetry=traces["reflector"],
+        metrics=metrics["reflector"],
+    )
+    peerer = Peerer(
+        peering,
+        client,
+        home=home,
+        buses=buses,
+        telemetry=traces["peerer"],
+        metrics=metrics["peerer"],
+    )
+    running: dict[str, Working] = {"watcher": watcher, "reflector": reflector, "peerer": peerer}
+    told = (Told.of(p, name, one, metrics[p]) for p, one in running.items())
     return Programs(
-        watcher=Watcher(
-            watching,
-            client,
-            home,
-            telemetry=telemetry.from_environment("watcher", name, os.environ),
-            metrics=Metrics("watcher", name),
-        ),
-        reflector=Reflector(
-            reflecting,
-            client,
-            home=home,
-            buses=buses,
-            telemetry=telemetry.from_environment("reflector", name, os.environ),
-            metrics=Metrics("reflector", name),
-        ),
-        peerer=Peerer(
-            peering,
-            client,
-            home=home,
-            buses=buses,
-            telemetry=telemetry.from_environment("peerer", name, os.environ),
-            metrics=Metrics("peerer", name),
-        ),
+        watcher=watcher,
+        reflector=reflector,
+        peerer=peerer,
+        services=tuple(service(home, one) for one in told),
     )
 
 

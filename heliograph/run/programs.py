@@ -13,14 +13,14 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from heliograph import telemetry
-from heliograph.bus import BusUnreachable, Connection, ConnectionSettings, connect
-from heliograph.contract.names import ClusterId, parse_cluster_id
-from heliograph.errors import HeliographError, InputError
-from heliograph.imports.consume import ImportBus
+from heliograph.contract.names import parse_cluster_id
+from heliograph.errors import HeliographError
 from heliograph.kube.client import KubeClient
 from heliograph.kube.kubeconfig import Kubeconfig
 from heliograph.kube.rights import Right, require
 from heliograph.metrics import Metrics
+from heliograph.run.buses import bus, buses
+from heliograph.run.service import Told, answers
 from heliograph.run.settings import ProgramSettings
 from heliograph.run.streams import keep_streams
 from heliograph.web import Served, serve
@@ -61,17 +61,6 @@ async def cluster(
         yield client
 
 
-@asynccontextmanager
-async def bus(settings: ConnectionSettings) -> AsyncIterator[Connection]:
-    """Connect to a bus; one that cannot be reached at the start is bad input."""
-    async with AsyncExitStack() as stack:
-        try:
-            connection = await stack.enter_async_context(connect(settings))
-        except BusUnreachable as error:
-            raise InputError(str(error)) from error
-        yield connection
-
-
 async def run_watcher(program: ProgramSettings, settings: WatcherSettings, *, once: bool) -> None:
     """Run the watcher until cancelled, or until the stream holds what the cluster offers."""
     metrics = Metrics("watcher", settings.cluster)
@@ -82,7 +71,8 @@ async def run_watcher(program: ProgramSettings, settings: WatcherSettings, *, on
     ):
         watcher = Watcher(settings, client, connection, telemetry=traces, metrics=metrics)
         served = Served(program="watcher", ready=lambda: watcher.ready, metrics=metrics)
-        async with page(program.listen, served):
+        answering = answers(connection, Told.of("watcher", settings.cluster, watcher, metrics))
+        async with page(program.listen, served), answering:
             await (_once(watcher.run(), watcher.caught_up()) if once else watcher.run())
     traces.shutdown()
 
@@ -102,11 +92,19 @@ async def run_peerer(program: ProgramSettings, settings: PeererSettings, *, once
 
 
 class Running(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
-    """An importing program: its name, its settings, and what it must be allowed to do."""
+    """An importing program.
+
+    Attributes:
+        program: Its name.
+        settings: Its settings.
+        rights: What it must be allowed to do.
+        node: The node that it belongs to; empty if to none.
+    """
 
     program: str
     settings: S
     rights: tuple[Right, ...]
+    node: str = ""
 
 
 async def run_importing(
@@ -135,6 +133,8 @@ async def run_importing(
         )
         served = Served(program=name, ready=lambda: made.ready, metrics=metrics)
         await stack.enter_async_context(page(common.listen, served))
+        told = Told.of(name, settings.cluster, made, metrics, node=running.node)
+        await stack.enter_async_context(answers(found.home, told))
         await (_once(made.run(), made.caught_up()) if once else made.run())
     traces.shutdown()
 
@@ -176,40 +176,6 @@ async def run_streams(
     known = [parse_cluster_id(cluster) for cluster in clusters]
     async with bus(program.bus("streams", "administrator")) as connection:
         await keep_streams(connection, known, replicas=replicas, once=once)
-
-
-def imports(
-    import_from: Sequence[str],
-) -> list[tuple[tuple[str, ...], tuple[ClusterId, ...]]]:
-    """Return (URLs, clusters) of each bus in "CLUSTER" or "CLUSTER=URL"; no URLs: the own bus."""
-    by_url: dict[str, list[ClusterId]] = {}
-    for entry in import_from:
-        name, _, url = entry.partition("=")
-        by_url.setdefault(url, []).append(parse_cluster_id(name))
-    return [((url,) if url else (), tuple(clusters)) for url, clusters in by_url.items()]
-
-
-class Buses(msgspec.Struct, frozen=True, kw_only=True):
-    """The buses of one importing program: its own cluster's, and those to import from."""
-
-    home: Connection
-    imports: tuple[ImportBus, ...]
-
-
-async def buses(
-    stack: AsyncExitStack, at: Callable[..., ConnectionSettings], import_from: Sequence[str]
-) -> Buses:
-    """Connect; `at(urls)` is how to reach a bus, without URLs the own cluster's."""
-    home = await stack.enter_async_context(bus(at()))
-    if not import_from:
-        return Buses(home=home, imports=(ImportBus(connection=home),))
-    found = []
-    for urls, clusters in imports(import_from):
-        connection = home
-        if urls:
-            connection = await stack.enter_async_context(connect(at(urls), patient=True))
-        found.append(ImportBus(connection=connection, clusters=clusters))
-    return Buses(home=home, imports=tuple(found))
 
 
 def print_lines(lines: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from heliograph.bus import EmbeddedServer
 from heliograph.cli import explaining
-from heliograph.run.settings import ProgramSettings
+from heliograph.run.settings import BusSettings
 from tests.support.joined import JoinedClusters, bus_server, joined
 
 Join = Callable[..., AbstractAsyncContextManager[JoinedClusters]]
@@ -55,11 +55,10 @@ def explain(tmp_path: Path, nats: EmbeddedServer, capsys: pytest.CaptureFixture[
             clusters=[f"{name}={tmp_path / name}@{name}" for name in known],
             exporting=[exporting],
             importing=["west"],
-            nats_as=None,
         )
         capsys.readouterr()
-        settings = ProgramSettings(nats=(nats_url or nats.url,))
-        code = await explaining.explain(settings, asked, as_json=True)
+        buses = explaining.Buses(settings=BusSettings(nats=(nats_url or nats.url,)))
+        code = await explaining.explain(buses, asked, as_json=True)
         (said,) = (text for text in capsys.readouterr().out.splitlines() if text[:1] == "{")
         (chain,) = json.loads(said)["chains"]  # programs of this process log beside it
         broken = {FIRST: chain["broken"]} if chain["broken"] else {}

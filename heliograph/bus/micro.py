@@ -1,0 +1,142 @@
+"""NATS' service protocol: who is there, and how it is; for services of one endpoint.
+
+nats-py has a module for it, whose services end with their connection; ours come back with it.
+
+Source: ADR-32 of nats-io/nats-architecture-and-design.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from heliograph.bus.connection import Connection
+from heliograph.bus.request import Message
+from heliograph.clock import now_ns, rfc3339
+from heliograph.errors import HeliographError
+
+ROOT: Final = "$SRV"
+VERBS: Final = ("PING", "INFO", "STATS")
+_INBOX: Final = "_INBOX"
+_WAITING: Final = 64
+"""Questions that wait for their answer; who floods a program is not answered."""
+
+_log = structlog.get_logger()
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Who answers.
+
+    Attributes:
+        name: Of the service: letters, digits, '-' and '_'.
+        id: Of this instance; no two have one.
+        version: Semantic version.
+        description: One sentence.
+        metadata: Facts about this instance.
+    """
+
+    name: str
+    id: str
+    version: str
+    description: str
+    metadata: Mapping[str, str]
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """What is answered.
+
+    Attributes:
+        name: Of the endpoint.
+        subject: Where it is asked; every instance answers.
+        answer: Returns what there is to tell now, as something that becomes JSON.
+    """
+
+    name: str
+    subject: str
+    answer: Callable[[], object]
+
+
+class Service:
+    """Answers for one program, over all its connections to one bus."""
+
+    def __init__(self, connection: Connection, identity: Identity, endpoint: Endpoint) -> None:
+        self._connection, self._identity, self._endpoint = connection, identity, endpoint
+        self._started = rfc3339(now_ns())
+        self._questions: asyncio.Queue[Message] = asyncio.Queue(_WAITING)
+        self._requests, self._spent_ns = 0, 0
+
+    async def run(self) -> None:
+        """Answer, for ever."""
+        subscriptions = [
+            await self._connection.subscribe(subject, self._take) for subject in self._subjects()
+        ]
+        try:
+            while True:
+                question = await self._questions.get()
+                try:
+                    await self._connection.publish(question.reply, self._answer(question.subject))
+                except HeliographError as error:  # the bus went away: so did whoever asked
+                    _log.info("question not answered", error=str(error))
+        finally:
+            for one in subscriptions:
+                await one.unsubscribe()
+
+    def _subjects(self) -> list[str]:
+        who = ("", f".{self._identity.name}", f".{self._identity.name}.{self._identity.id}")
+        return [*(f"{ROOT}.{verb}{one}" for verb in VERBS for one in who), self._endpoint.subject]
+
+    def _take(self, question: Message) -> None:
+        """Take a question whose answer goes into an inbox.
+
+        Whoever may ask must not have us write anywhere else, where we may and it may not.
+        """
+        if question.reply.startswith(_INBOX) and not self._questions.full():
+            self._questions.put_nowait(question)
+
+    def _answer(self, subject: str) -> bytes:
+        if subject == self._endpoint.subject:
+            return self._measured()
+        verb = subject.split(".")[1]
+        told = {"PING": {}, "INFO": self._info(), "STATS": self._stats()}[verb]
+        kind = f"io.nats.micro.v1.{verb.lower()}_response"
+        identity = {
+            "name": self._identity.name,
+            "id": self._identity.id,
+            "version": self._identity.version,
+            "metadata": self._identity.metadata,
+        }
+        return msgspec.json.encode({"type": kind, **identity, **told})
+
+    def _measured(self) -> bytes:
+        began_ns = time.perf_counter_ns()
+        payload = msgspec.json.encode(self._endpoint.answer())
+        self._requests += 1
+        self._spent_ns += time.perf_counter_ns() - began_ns
+        return payload
+
+    def _info(self) -> dict[str, Any]:
+        endpoint = {"name": self._endpoint.name, "subject": self._endpoint.subject}
+        return {
+            "description": self._identity.description,
+            "endpoints": [{**endpoint, "queue_group": "", "metadata": {}}],
+        }
+
+    def _stats(self) -> dict[str, Any]:
+        spent_ns, count = self._spent_ns, self._requests
+        endpoint = {
+            "name": self._endpoint.name,
+            "subject": self._endpoint.subject,
+            "queue_group": "",
+            "num_requests": count,
+            "num_errors": 0,
+            "last_error": "",
+            "processing_time": spent_ns,
+            "average_processing_time": spent_ns // count if count else 0,
+            "data": self._endpoint.answer(),
+        }
+        return {"started": self._started, "endpoints": [endpoint]}
