@@ -15,7 +15,7 @@ from heliograph.explain.facts import API, MEMBERSHIP, PEERS, InCluster
 from heliograph.kilo.peer import PEERS as KILO_PEERS
 from heliograph.kilo.peer import Peer
 from heliograph.kube.client import KubeClient, Selection
-from heliograph.kube.errors import NotFound
+from heliograph.kube.errors import Forbidden, NotFound
 from heliograph.kube.objects import (
     ENDPOINT_SLICES,
     ENDPOINTS,
@@ -137,7 +137,12 @@ async def _held(client: KubeClient, exporting: ClusterId) -> str:
 
 
 async def _service(client: KubeClient, key: ServiceKey) -> Service | None:
-    return await _one(client, SERVICES, Selection(namespace=key.namespace, name=key.name))
+    try:
+        return await client.get(SERVICES, key.namespace, key.name)
+    except NotFound:
+        return None
+    except Forbidden:  # the watcher may only list
+        return await _one(client, SERVICES, Selection(namespace=key.namespace, name=key.name))
 
 
 async def _slices(client: KubeClient, key: ServiceKey) -> tuple[EndpointSlice, ...]:
