@@ -18,6 +18,7 @@ from heliograph.cli.completing import completion
 from heliograph.cli.deciding import confirm, forget, leave
 from heliograph.cli.events import events
 from heliograph.cli.examples import show_examples
+from heliograph.cli.explain import explain
 from heliograph.cli.flags import with_flags
 from heliograph.cli.loading import load
 from heliograph.cli.options import OneKubeconfig, in_cluster
@@ -293,6 +294,7 @@ app.command(bench)
 app.command(plan)
 app.command(check)
 app.command(completion)
+app.command(explain)
 lab = App(name="lab", help="Clusters to try things on.")
 app.command(lab)
 

@@ -132,6 +132,11 @@ def kind_filter(cluster: ClusterId, kind: Kind) -> str:
     return f"{_ROOT}.{cluster}.{kind}.>"
 
 
+def general_refusals_filter(cluster: ClusterId) -> str:
+    """Return the subject filter for a cluster's refusals of what has no namespace."""
+    return f"{_ROOT}.{cluster}.{Kind.REFUSAL}.{_NO_NAMESPACE}.*"
+
+
 def all_clusters_filter(kind: Kind) -> str:
     """Return the subject filter for all messages of one kind, whoever publishes them."""
     return f"{_ROOT}.*.{kind}.>"

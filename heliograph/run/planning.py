@@ -16,11 +16,10 @@ import msgspec
 from heliograph.admission.declaration import Declaration, Overlap, declaration_of
 from heliograph.admission.explain import REASON, explain
 from heliograph.admission.policy import PRIVATE_RANGES, RangePolicy
-from heliograph.contract.digest import LiveSet, fingerprint
-from heliograph.contract.messages import ClusterAnnounced, decode, encode
+from heliograph.contract.messages import ClusterAnnounced
 from heliograph.contract.names import ClusterId
-from heliograph.contract.subjects import Kind, Subject
 from heliograph.imports.table import Table
+from heliograph.imports.whole import fill
 from heliograph.kube.client import KubeClient
 from heliograph.kube.kubeconfig import Kubeconfig
 from heliograph.kube.rights import Right
@@ -30,6 +29,7 @@ from heliograph.run.changes import Change, change_of
 from heliograph.run.programs import NotFinished, cluster
 from services.reflector.outlook import Outlook, foresee
 from services.reflector.picture import Picture
+from services.reflector.reasons import not_wanted
 from services.reflector.rights import rights as reflector_rights
 from services.reflector.settings import ReflectorSettings
 from services.reflector.table import ImportTable, ServiceKey
@@ -42,7 +42,6 @@ R = TypeVar("R")
 TableT = TypeVar("TableT", bound=Table[Any])
 
 _TIME_S: Final = 60.0
-_EPOCH: Final = 1
 _READING: Final = frozenset({"get", "list", "watch"})
 
 
@@ -148,20 +147,7 @@ def _refused(importing: ClusterId, exporting: ClusterId, overlaps: Sequence[Over
 
 def table_of(offer: Offer, table: TableT) -> TableT:
     """Return the table once all of an offer was consumed, and confirmed by its digest."""
-    live: dict[Kind, LiveSet[str]] = {kind: LiveSet() for kind in table.kinds}
-    for subject, message in offer.messages.items():
-        if subject.kind in live:
-            payload, text = encode(message), str(subject)
-            table.fold(subject, decode(subject, payload), payload, _EPOCH)
-            live[subject.kind].put(text, fingerprint(text, payload))
-    announced = offer.announced
-    if isinstance(announced, ClusterAnnounced):
-        digests = {str(kind): one.digest() for kind, one in live.items()}
-        announced = msgspec.structs.replace(announced, digests=digests)
-    subject = Subject(cluster=offer.cluster, kind=Kind.CLUSTER, name=offer.cluster)
-    table.fold(subject, announced, encode(announced), _EPOCH)
-    table.end_replay()
-    return table
+    return fill(table, offer.announced, offer.messages)
 
 
 def _concerned(picture: Picture, exporting: frozenset[ClusterId]) -> set[ServiceKey]:
@@ -178,14 +164,10 @@ def _unwanted(
     for name in sorted(exporting):
         if picture.imports_from(name):
             continue
-        if picture.membership.left:
-            why = f"cluster {importing} has left the ClusterSet; 'heliograph leave --undo' in it"
-            reason = "Left"
-        else:
-            why = f"cluster {importing} has forgotten it; 'heliograph forget {name} --undo' there"
-            reason = "Forgotten"
-        message = f"nothing is taken from cluster {name}: {why} takes that back."
-        yield Change(action="refuse", kind="Cluster", name=name, reason=reason, message=message)
+        why = not_wanted(importing, name, left=picture.membership.left)
+        yield Change(
+            action="refuse", kind="Cluster", name=name, reason=why.reason, message=why.message
+        )
 
 
 def _not_exported(offer: Offer) -> Iterator[Change]:

@@ -56,6 +56,21 @@ def namespace_terminating(situation: Situation) -> tuple[Refusal, ...]:
     )
 
 
+def not_wanted(importing: ClusterId, exporting: ClusterId, *, left: bool) -> Refusal:
+    """Return why nothing at all is taken from a cluster, by what people decided.
+
+    `left` tells that the importing cluster has left the ClusterSet; else it forgot the other one.
+    """
+    if left:
+        reason = "Left"
+        why = f"cluster {importing} has left the ClusterSet; 'heliograph leave --undo' in it"
+    else:
+        reason = "Forgotten"
+        why = f"cluster {importing} has forgotten it; 'heliograph forget {exporting} --undo' there"
+    message = f"nothing is taken from cluster {exporting}: {why} takes that back."
+    return Refusal(exporting=exporting, reason=reason, message=message)
+
+
 def _for_each(
     situation: Situation, reason: str, explain: Callable[[ClusterId], str]
 ) -> tuple[Refusal, ...]:
