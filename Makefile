@@ -15,7 +15,8 @@ help: ## list the targets
 
 setup: $(VENV)/ready packages ## install into .venv, and packages if they are missing
 
-packages: ## see to nft and ip, for networks: install them on Debian, as root
+packages: ## see to nft and ip, for networks, and to promtool: on Debian, as root
+	@$(PYTHON) tools/promtool.py > /dev/null || true
 	@PATH="$$PATH:/usr/sbin:/sbin"; \
 	if command -v nft > /dev/null && command -v ip > /dev/null; then exit 0; fi; \
 	if ! [ -e /etc/debian_version ] || [ "$$(id -u)" != 0 ]; then \
@@ -45,6 +46,8 @@ controlplane: setup ## build the laboratory's real control planes; minutes the f
 test: setup ## run all tests, on real control planes too
 	@# Without the control planes their tests are skipped, and named; in CI that is a failure.
 	@$(BIN)/python -m heliograph.lab.controlplane || test -z "$$CI"
+	@# The same with promtool, which tests the alert rules.
+	@$(PYTHON) tools/promtool.py > /dev/null || test -z "$$CI"
 	$(BIN)/python -m pytest $(or $(PYTEST_ARGS),-m "not wireguard_kernel")
 	@# The rest needs WireGuard in the kernel: the machine's, or Debian's under QEMU, in a minute or two.
 	@# Not where a part was asked for. 69: nothing ran, and a sentence says why; in CI a failure.
@@ -54,11 +57,12 @@ test: setup ## run all tests, on real control planes too
 soak: setup ## random faults for MINUTES (30), with the dice of SEED (any)
 	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
-check: setup ## lint, format, types, import contracts, spelling
+check: setup ## lint, format, types, import contracts, reference pages, spelling
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python tools/reference_metrics.py --check
 	$(BIN)/codespell README.md CONTRIBUTING.md CHANGELOG.md docs deploy $(SOURCES)
 
 format: setup ## put the code into its one form
