@@ -15,7 +15,8 @@ help: ## list the targets
 
 setup: $(VENV)/ready packages ## install into .venv, and packages if they are missing
 
-packages: ## see to nft and ip, for networks: install them on Debian, as root
+packages: ## see to nft and ip, for networks, and to promtool: on Debian, as root
+	@$(PYTHON) tools/promtool.py > /dev/null || true
 	@PATH="$$PATH:/usr/sbin:/sbin"; \
 	if command -v nft > /dev/null && command -v ip > /dev/null; then exit 0; fi; \
 	if ! [ -e /etc/debian_version ] || [ "$$(id -u)" != 0 ]; then \
@@ -47,6 +48,8 @@ test: setup ## run all tests, on real control planes too
 	@# Without these programs their tests are skipped, and named; in CI that is a failure.
 	@$(BIN)/python -m heliograph.lab.controlplane || test -z "$$CI"
 	@$(BIN)/python -m heliograph.lab.collector || test -z "$$CI"
+	@# The same with promtool, which tests the alert rules.
+	@$(PYTHON) tools/promtool.py > /dev/null || test -z "$$CI"
 	$(BIN)/python -m pytest $(or $(PYTEST_ARGS),-m "not wireguard_kernel")
 	@# The rest needs WireGuard in the kernel: the machine's, or Debian's under QEMU, in a minute or two.
 	@# Not where a part was asked for. 69: nothing ran, and a sentence says why; in CI a failure.

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from tools import asyncapi, reference, schemas
+from tools import asyncapi, reference, reference_metrics, schemas
 
 ROOT: Final = Path(__file__).parent.parent
 FOLDERS: Final = ("docs/contract/schemas",)
@@ -35,6 +35,7 @@ def generated() -> dict[str, str]:
         **{f"docs/contract/schemas/{name}": text for name, text in schemas.files().items()},
         "docs/contract/asyncapi.yaml": asyncapi.text(),
         **{f"docs/reference/{name}": text for name, text in reference.files().items()},
+        "docs/reference/metrics.md": reference_metrics.page(),
     }
 
 
