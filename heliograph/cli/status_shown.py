@@ -132,7 +132,7 @@ def shown(report: Report) -> Group:
 
 _HEADER: Final = (
     *("CLUSTER", "LEASE", "PROGRAMS", "VERSION", "PEERING", "NODES"),
-    *("EXPORTS", "IMPORTS", "REFUSALS", "HELD"),
+    *("EXPORTS", "MIRRORS", "REFUSALS", "HELD"),
 )
 
 
@@ -145,7 +145,7 @@ def _cells(row: ClusterRow) -> tuple[str, ...]:
         row.peering,
         _of(row.nodes_ready, row.nodes),
         _of(row.exports_ready, row.exports),
-        _UNKNOWN if row.imports is None else str(row.imports),
+        _UNKNOWN if row.mirrors is None else str(row.mirrors),
         str(row.refusals),
         str(row.held),
     )

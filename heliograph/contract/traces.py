@@ -66,7 +66,12 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TraceAsked(msgspec.Struct, frozen=True, kw_only=True):
-    """A question to a watcher about a Service."""
+    """A question to a watcher about a Service.
+
+    Attributes:
+        namespace: Its namespace.
+        name: Its name.
+    """
 
     namespace: str
     name: str

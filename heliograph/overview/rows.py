@@ -32,7 +32,8 @@ class ClusterRow(msgspec.Struct, frozen=True, kw_only=True):
         nodes_ready: How many of them are ready as peers.
         exports: How many Services it exports.
         exports_ready: How many of them have a backend that is ready.
-        imports: How many Services of others its reflector knows of; None if that did not answer.
+        mirrors: How many mirrors it has of Services of others; None if its reflector did not
+            answer.
         refusals: How many things of others it does not take.
         held: How many removals of mirrors it holds back.
         programs: Its programs that answered.
@@ -47,7 +48,7 @@ class ClusterRow(msgspec.Struct, frozen=True, kw_only=True):
     nodes_ready: int
     exports: int
     exports_ready: int
-    imports: int | None
+    mirrors: int | None
     refusals: int
     held: int
     programs: tuple[ProgramRow, ...]
@@ -70,20 +71,21 @@ def _row(facts: ClusterFacts, programs: tuple[ProgramStatus, ...]) -> ClusterRow
         nodes_ready=sum(node.ready for node in facts.nodes.values()),
         exports=facts.exports,
         exports_ready=facts.exports - facts.exports_not_ready,
-        imports=_imports(programs),
+        mirrors=_mirrors(programs),
         refusals=len(facts.refusals),
         held=sum(_gauge(one, "heliograph_held_removals") for one in programs),
         programs=tuple(map(_program, programs)),
     )
 
 
-def _imports(programs: tuple[ProgramStatus, ...]) -> int | None:
-    """Return how many Services a reflector has in its tables of other clusters' exports."""
-    found = [one for one in programs if one.program == "reflector"]
-    if not found:
-        return None
-    tables = (g for g in found[0].gauges if g.name == "heliograph_table_entries")
-    return int(sum(g.value for g in tables if g.labels.get("table", "").startswith("exports/")))
+def _mirrors(programs: tuple[ProgramStatus, ...]) -> int | None:
+    tables = (
+        gauge
+        for one in programs
+        for gauge in one.gauges
+        if one.program == "reflector" and gauge.name == "heliograph_table_entries"
+    )
+    return next((int(g.value) for g in tables if g.labels.get("table") == "mirrors"), None)
 
 
 def _program(status: ProgramStatus) -> ProgramRow:
