@@ -27,6 +27,7 @@ from heliograph.bus import (
 from heliograph.bus.background import alongside
 from heliograph.contract.messages import Link, LinkStated, encode
 from heliograph.contract.names import ClusterId
+from heliograph.contract.programs import ProgramStatus
 from heliograph.contract.subjects import (
     Kind,
     all_clusters_filter,
@@ -38,6 +39,9 @@ from heliograph.contract.subjects import (
 from heliograph.contract.traces import TraceAsked
 from heliograph.contract.tunnels import Tunnel
 from heliograph.imports.links import LinkFollower
+from heliograph.metrics import Metrics
+from heliograph.run import service as programs
+from heliograph.run.overview import ask_programs
 from heliograph.run.traces import Asked, ask_all
 from heliograph.run.tunnels import NotAllowed, Told, ask_tunnels
 from services.peerer.wireguard.answering import Answering
@@ -275,6 +279,32 @@ async def test_a_node_hears_who_is_prepared_for_its_next_key(bus: Bus) -> None:
                     await eventually(follower.table.nodes)
                 prepared = prepared_for(KEY, NORTH, {bus.owner: follower.table.nodes()})
                 assert prepared == {f"{bus.owner}/n1"}
+
+
+async def all_hear_how_programs_are(bus: Bus) -> None:
+    """Ask as each cluster, as `heliograph status` does, and be answered by the owner's watcher."""
+    metrics = Metrics("watcher", bus.owner)
+    told = programs.Told(program="watcher", cluster=bus.owner, conditions=tuple, metrics=metrics)
+    async with (
+        bus.connected(bus.owner) as watcher,
+        alongside(programs.service(watcher, told).run()),
+    ):
+        for asking in (bus.owner, *bus.importing):
+            async with bus.connected(asking) as connection:
+                found: tuple[ProgramStatus, ...] = ()
+                while not found:  # it may not listen yet
+                    found = await ask_programs(connection)
+            assert [(one.program, one.cluster) for one in found] == [("watcher", bus.owner)]
+
+
+async def test_programs_say_how_they_are(bus: Bus) -> None:
+    """To their own cluster, and to those that import from it."""
+    await all_hear_how_programs_are(bus)
+
+
+async def test_programs_say_how_they_are_on_a_shared_bus(shared: Bus) -> None:
+    """To all members."""
+    await all_hear_how_programs_are(shared)
 
 
 async def test_nobody_asks_the_agents_of_others(shared: Bus) -> None:
