@@ -64,7 +64,7 @@ async def once(reach: Reach, *, as_json: bool) -> int:
     async with AsyncExitStack() as stack:
         report = await _report(await _connect(stack, reach))
     if as_json:
-        sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
+        _print_json(report)
     else:
         Console(highlight=False, soft_wrap=True).print(shown(report))
     return 0 if report.ok else 1
@@ -72,27 +72,26 @@ async def once(reach: Reach, *, as_json: bool) -> int:
 
 async def watch(reach: Reach, *, as_json: bool) -> int:
     """Print it again and again, until Ctrl-C: on a terminal in its place."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     async with AsyncExitStack() as stack:
         connections = await _connect(stack, reach)
-        live = stack.enter_context(
-            Live(console=console, auto_refresh=False, screen=console.is_terminal and not as_json)
-        )
+        show = console.print
+        if console.is_terminal and not as_json:
+            live = stack.enter_context(Live(console=console, auto_refresh=False, screen=True))
+            show = partial(live.update, refresh=True)
         while True:
             try:
                 report = await _report(connections)
             except HeliographError as error:
-                told: RenderableType = Text(
-                    f"{rfc3339(now_ns())} {error} Mirrors stay as they are."
-                )
+                show(Text(f"{rfc3339(now_ns())} {error} Mirrors stay as they are."))
             else:
-                told = shown(report)
-                if as_json:
-                    sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
-                    sys.stdout.flush()
-            if not as_json:
-                live.update(told, refresh=True)
+                _print_json(report) if as_json else show(shown(report))
             await asyncio.sleep(_EVERY_S)
+
+
+def _print_json(report: Report) -> None:
+    sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
+    sys.stdout.flush()
 
 
 async def _connect(stack: AsyncExitStack, reach: Reach) -> list[Connection]:
@@ -132,7 +131,7 @@ def shown(report: Report) -> Group:
 
 _HEADER: Final = (
     *("CLUSTER", "LEASE", "PROGRAMS", "VERSION", "PEERING", "NODES"),
-    *("EXPORTS", "MIRRORS", "REFUSALS", "HELD"),
+    *("EXPORTS", "MIRRORS", "LAG", "REFUSALS", "HELD"),
 )
 
 
@@ -146,6 +145,7 @@ def _cells(row: ClusterRow) -> tuple[str, ...]:
         _of(row.nodes_ready, row.nodes),
         _of(row.exports_ready, row.exports),
         _UNKNOWN if row.mirrors is None else str(row.mirrors),
+        _UNKNOWN if row.lag is None else str(row.lag),
         str(row.refusals),
         str(row.held),
     )

@@ -34,6 +34,8 @@ class ClusterRow(msgspec.Struct, frozen=True, kw_only=True):
         exports_ready: How many of them have a backend that is ready.
         mirrors: How many mirrors it has of Services of others; None if its reflector did not
             answer.
+        lag: How many messages of others its programs have not read yet, of the one that is most
+            behind; None if none that imports answered.
         refusals: How many things of others it does not take.
         held: How many removals of mirrors it holds back.
         programs: Its programs that answered.
@@ -49,6 +51,7 @@ class ClusterRow(msgspec.Struct, frozen=True, kw_only=True):
     exports: int
     exports_ready: int
     mirrors: int | None
+    lag: int | None
     refusals: int
     held: int
     programs: tuple[ProgramRow, ...]
@@ -72,6 +75,7 @@ def _row(facts: ClusterFacts, programs: tuple[ProgramStatus, ...]) -> ClusterRow
         exports=facts.exports,
         exports_ready=facts.exports - facts.exports_not_ready,
         mirrors=_mirrors(programs),
+        lag=_lag(programs),
         refusals=len(facts.refusals),
         held=sum(_gauge(one, "heliograph_held_removals") for one in programs),
         programs=tuple(map(_program, programs)),
@@ -86,6 +90,16 @@ def _mirrors(programs: tuple[ProgramStatus, ...]) -> int | None:
         if one.program == "reflector" and gauge.name == "heliograph_table_entries"
     )
     return next((int(g.value) for g in tables if g.labels.get("table") == "mirrors"), None)
+
+
+def _lag(programs: tuple[ProgramStatus, ...]) -> int | None:
+    behind = (
+        int(gauge.value)
+        for one in programs
+        for gauge in one.gauges
+        if gauge.name == "heliograph_import_pending_messages"
+    )
+    return max(behind, default=None)
 
 
 def _program(status: ProgramStatus) -> ProgramRow:

@@ -87,6 +87,15 @@ def test_where_all_is_well_nothing_is_found() -> None:
     (row,) = rows(facts)
     assert (row.cluster, row.lease_age_s, row.exports, row.exports_ready) == ("east", 1.0, 1, 1)
     assert [one.program for one in row.programs] == ["reflector", "watcher"]
+    assert (row.mirrors, row.lag) == (None, None)
+
+
+def test_a_row_counts_mirrors_and_what_is_not_read_yet() -> None:
+    """The program that is most behind counts."""
+    tables = gauge("table_entries", 7, table="mirrors", exporting="")
+    behind = (gauge("import_pending_messages", n, exporting=c) for n, c in ((2, "a"), (5, "b")))
+    (row,) = rows(mesh(*WELL, programs=(WATCHER, program("reflector", tables, *behind))))
+    assert (row.mirrors, row.lag) == (7, 5)
 
 
 SILENT = LinkStated(links=(Link(exporting="west", answering=1, silent=("w1",)),))
