@@ -72,10 +72,10 @@ async def once(reach: Reach, *, as_json: bool) -> int:
 
 async def watch(reach: Reach, *, as_json: bool) -> int:
     """Print it again and again, until Ctrl-C: on a terminal in its place."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False)
     async with AsyncExitStack() as stack:
         connections = await _connect(stack, reach)
-        show = console.print
+        show = partial(console.print, soft_wrap=True)
         if console.is_terminal and not as_json:
             live = stack.enter_context(Live(console=console, auto_refresh=False, screen=True))
             show = partial(live.update, refresh=True)
