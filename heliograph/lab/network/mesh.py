@@ -135,8 +135,8 @@ class Mesh:
 
     async def peers(self, cluster: Cluster, *arguments: str) -> Outcome:
         """Run `heliograph peers` in a cluster."""
-        common = self.common(cluster)
-        return await cluster.control_plane.heliograph_once("peers", *arguments, *common)
+        reach = (f"--cluster={cluster.name}", f"--nats={cluster.nats_url}")
+        return await cluster.control_plane.heliograph_once("peers", *arguments, *reach)
 
     async def tunnels(self, cluster: Cluster, *which: str) -> dict[str, tuple[Tunnel, ...]]:
         """Return tunnels by node, as `heliograph peers` tells them, with its arguments.
