@@ -23,7 +23,7 @@ from tests.support.builders import subject
 from tests.support.published import npm_packages
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "contract" / "asyncapi.yaml"
-LOCK = Path(__file__).parent / "asyncapi" / "package-lock.json"
+LOCK = Path(__file__).parent / "asyncapi" / "npm-shrinkwrap.json"
 WEST = ClusterId("west")
 SUBJECTS = {
     **{kind.value: str(subject(kind, "n1.eu")) for kind in Kind},

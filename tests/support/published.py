@@ -30,7 +30,7 @@ def missing(sentence: str) -> NoReturn:
 
 
 def npm_packages(lock: Path) -> Path:
-    """Return a folder with the packages of a package-lock.json, whose hashes npm checks."""
+    """Return a folder with the packages of a npm-shrinkwrap.json, whose hashes npm checks."""
     folder = _CACHE / "npm" / hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
     if folder.exists():
         return folder
@@ -39,7 +39,7 @@ def npm_packages(lock: Path) -> Path:
         missing("npm, which fetches what this test needs, is not installed")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
-        for name in ("package.json", "package-lock.json"):
+        for name in ("package.json", "npm-shrinkwrap.json"):
             shutil.copy(lock.parent / name, partial)
         command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
         done = subprocess.run(
