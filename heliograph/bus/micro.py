@@ -102,7 +102,7 @@ class Service:
         if subject == self._endpoint.subject:
             return self._measured()
         verb = subject.split(".")[1]
-        told = {"PING": {}, "INFO": self._info(), "STATS": self._stats()}[verb]
+        told = self._info() if verb == "INFO" else self._stats() if verb == "STATS" else {}
         kind = f"io.nats.micro.v1.{verb.lower()}_response"
         identity = {
             "name": self._identity.name,
@@ -120,18 +120,15 @@ class Service:
         return payload
 
     def _info(self) -> dict[str, Any]:
-        endpoint = {"name": self._endpoint.name, "subject": self._endpoint.subject}
         return {
             "description": self._identity.description,
-            "endpoints": [{**endpoint, "queue_group": "", "metadata": {}}],
+            "endpoints": [{**self._named_endpoint(), "metadata": {}}],
         }
 
     def _stats(self) -> dict[str, Any]:
         spent_ns, count = self._spent_ns, self._requests
         endpoint = {
-            "name": self._endpoint.name,
-            "subject": self._endpoint.subject,
-            "queue_group": "",
+            **self._named_endpoint(),
             "num_requests": count,
             "num_errors": 0,
             "last_error": "",
@@ -140,3 +137,11 @@ class Service:
             "data": self._endpoint.answer(),
         }
         return {"started": self._started, "endpoints": [endpoint]}
+
+    def _named_endpoint(self) -> dict[str, str]:
+        """Return the endpoint; without a queue group, since every instance answers for itself."""
+        return {
+            "name": self._endpoint.name,
+            "subject": self._endpoint.subject,
+            "queue_group": "",
+        }
