@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from difflib import get_close_matches
 from typing import Final, NoReturn
 
 import msgspec
@@ -18,8 +17,10 @@ from heliograph.cli.waterfall import end_s, hops, rows
 from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.contract.traces import Change, TraceAsked, TraceTold
 from heliograph.errors import HeliographError, InputError
+from heliograph.imports.consume import clusters_on
+from heliograph.nearest import near_ones
 from heliograph.run.buses import bus
-from heliograph.run.traces import Asked, ask_all, exporting, nearest
+from heliograph.run.traces import Asked, ask_all, exported
 
 _WIDTH: Final = 40
 _MS: Final = 1e3
@@ -97,7 +98,7 @@ async def trace(settings: ConnectionSettings, wanted: Wanted, *, as_json: bool) 
 
 async def _clusters(connection: Connection) -> tuple[ClusterId, ...]:
     try:
-        found = await exporting(connection)
+        found = await clusters_on(connection)
     except PermissionDenied as error:
         raise NotAnswered(
             f"{error} With a cluster's own credentials, name that cluster: --as-cluster CLUSTER"
@@ -117,8 +118,7 @@ async def _explain(connection: Connection, wanted: Wanted, asked: Asked) -> NoRe
         raise NotAnswered(_denied(asked.denied))
     clusters = [ClusterId(told.cluster) for told in asked.told]
     service = f"{wanted.service.namespace}/{wanted.service.name}"
-    near = await nearest(connection, clusters, service)
-    offer = f"; did you mean {' or '.join(near)}?" if near else ""
+    offer = near_ones(service, await exported(connection, clusters))
     raise InputError(f"{service} is not exported by {_list(clusters)}, nor was it lately{offer}")
 
 
@@ -129,10 +129,9 @@ async def _require_stream(connection: Connection, cluster: str) -> None:
         InputError: It has no stream, and others have.
     """
     with suppress(PermissionDenied):
-        known = await exporting(connection)
+        known = await clusters_on(connection)
         if known and cluster not in known:
-            near = get_close_matches(cluster, known, n=1)
-            offer = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(known)}"
+            offer = near_ones(cluster, known) or f"; it has {', '.join(known)}"
             raise InputError(f"this bus has no cluster {cluster}{offer}")
 
 

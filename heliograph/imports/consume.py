@@ -325,14 +325,14 @@ class Discovery:
 
 
 async def clusters_on(connection: Connection) -> tuple[ClusterId, ...]:
-    """Return the clusters that have a stream on a bus.
+    """Return the clusters that have a stream on a bus, in order.
 
     Raises:
         HeliographError: The bus does not say.
     """
     names = await stream_names(connection, all_clusters_filter(Kind.CLUSTER))
     ids = (name.removeprefix(STREAM_PREFIX) for name in names if name.startswith(STREAM_PREFIX))
-    return tuple(ClusterId(name) for name in ids if is_dns_label(name))
+    return tuple(ClusterId(name) for name in sorted(ids) if is_dns_label(name))
 
 
 def heard_now(delivery: Delivery) -> Heard:

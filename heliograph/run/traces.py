@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
-from difflib import get_close_matches
 from typing import Final
 
 import msgspec
 
 from heliograph.announce.reading import read_stream
-from heliograph.bus import Connection, PermissionDenied, ask, stream_names
-from heliograph.contract.names import ClusterId, is_dns_label
+from heliograph.bus import Connection, PermissionDenied, ask
+from heliograph.contract.names import ClusterId
 from heliograph.contract.subjects import (
-    STREAM_PREFIX,
     Kind,
-    all_clusters_filter,
     parse_subject,
 )
 from heliograph.contract.traces import (
@@ -31,8 +28,6 @@ from heliograph.contract.traces import (
 _NAMES_S: Final = 3.0
 """How long to look for names that are near; without them the answer is as good."""
 
-_NEAREST: Final = 3
-
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What came of asking some clusters' watchers.
@@ -46,17 +41,6 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     told: tuple[TraceTold, ...]
     silent: tuple[ClusterId, ...]
     denied: tuple[ClusterId, ...]
-
-
-async def exporting(connection: Connection) -> tuple[ClusterId, ...]:
-    """Return the clusters that have a stream on a bus, in order.
-
-    Raises:
-        HeliographError: The bus does not say.
-    """
-    names = await stream_names(connection, all_clusters_filter(Kind.CLUSTER))
-    ids = sorted(n.removeprefix(STREAM_PREFIX) for n in names if n.startswith(STREAM_PREFIX))
-    return tuple(ClusterId(name) for name in ids if is_dns_label(name))
 
 
 async def ask_all(
@@ -106,10 +90,8 @@ def _whole(parts: dict[int, TraceTold]) -> bool:
     return 0 in parts and len(parts) == parts[0].parts
 
 
-async def nearest(
-    connection: Connection, clusters: Iterable[ClusterId], wanted: str
-) -> tuple[str, ...]:
-    """Return names of exported Services that are like the wanted one, the nearest first."""
+async def exported(connection: Connection, clusters: Iterable[ClusterId]) -> set[str]:
+    """Return the Services that some clusters export, as NAMESPACE/NAME, as far as can be told."""
     known: set[str] = set()
     with suppress(TimeoutError):
         async with asyncio.timeout(_NAMES_S):
@@ -117,4 +99,4 @@ async def nearest(
                 reading = await read_stream(connection, cluster, (Kind.SERVICE,))
                 subjects = map(parse_subject, reading.live)
                 known.update(f"{subject.namespace}/{subject.name}" for subject in subjects)
-    return tuple(get_close_matches(wanted, sorted(known), n=_NEAREST))
+    return known
