@@ -7,26 +7,19 @@ Source: ADR-32 of nats-io/nats-architecture-and-design.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
-import structlog
 
 from heliograph.bus.connection import Connection
+from heliograph.bus.questions import Answering
 from heliograph.bus.request import Message
 from heliograph.clock import now_ns, rfc3339
-from heliograph.errors import HeliographError
 
 ROOT: Final = "$SRV"
 VERBS: Final = ("PING", "INFO", "STATS")
-_INBOX: Final = "_INBOX"
-_WAITING: Final = 64
-"""Questions that wait for their answer; who floods a program is not answered."""
-
-_log = structlog.get_logger()
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,43 +58,24 @@ class Service:
     """Answers for one program, over all its connections to one bus."""
 
     def __init__(self, connection: Connection, identity: Identity, endpoint: Endpoint) -> None:
-        self._connection, self._identity, self._endpoint = connection, identity, endpoint
+        self._identity, self._endpoint = identity, endpoint
         self._started = rfc3339(now_ns())
-        self._questions: asyncio.Queue[Message] = asyncio.Queue(_WAITING)
+        self._answering = Answering(connection, self._subjects(), self._answer)
         self._requests, self._spent_ns = 0, 0
 
     async def run(self) -> None:
         """Answer, for ever."""
-        subscriptions = [
-            await self._connection.subscribe(subject, self._take) for subject in self._subjects()
-        ]
-        try:
-            while True:
-                question = await self._questions.get()
-                try:
-                    await self._connection.publish(question.reply, self._answer(question.subject))
-                except HeliographError as error:  # the bus went away: so did whoever asked
-                    _log.info("question not answered", error=str(error))
-        finally:
-            for one in subscriptions:
-                await one.unsubscribe()
+        await self._answering.run()
 
     def _subjects(self) -> list[str]:
         who = ("", f".{self._identity.name}", f".{self._identity.name}.{self._identity.id}")
         return [*(f"{ROOT}.{verb}{one}" for verb in VERBS for one in who), self._endpoint.subject]
 
-    def _take(self, question: Message) -> None:
-        """Take a question whose answer goes into an inbox.
-
-        Whoever may ask must not have us write anywhere else, where we may and it may not.
-        """
-        if question.reply.startswith(_INBOX) and not self._questions.full():
-            self._questions.put_nowait(question)
-
-    def _answer(self, subject: str) -> bytes:
-        if subject == self._endpoint.subject:
-            return self._measured()
-        verb = subject.split(".")[1]
+    def _answer(self, question: Message) -> Iterator[bytes]:
+        if question.subject == self._endpoint.subject:
+            yield self._measured()
+            return
+        verb = question.subject.split(".")[1]
         told = self._info() if verb == "INFO" else self._stats() if verb == "STATS" else {}
         kind = f"io.nats.micro.v1.{verb.lower()}_response"
         identity = {
@@ -110,7 +84,7 @@ class Service:
             "version": self._identity.version,
             "metadata": self._identity.metadata,
         }
-        return msgspec.json.encode({"type": kind, **identity, **told})
+        yield msgspec.json.encode({"type": kind, **identity, **told})
 
     def _measured(self) -> bytes:
         began_ns = time.perf_counter_ns()

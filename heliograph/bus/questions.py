@@ -6,8 +6,8 @@ Who floods a program with questions is not answered; who may not ask or answer i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, suppress
 from typing import Final
 
 import structlog
@@ -18,63 +18,68 @@ from heliograph.bus.events import ConnectionEvent, Denied
 from heliograph.bus.request import NO_RESPONDERS, Message
 from heliograph.errors import HeliographError, RetryableError
 
-_WAITING: Final = 16
+_INBOX: Final = "_INBOX"
+_WAITING: Final = 64
 """Questions that wait for their answer; more are dropped."""
 
 _log = structlog.get_logger()
 
 
 class Answering:
-    """One program's answers on one subject."""
+    """One program's answers, on some subjects."""
 
     def __init__(
         self,
-        home: Connection,
-        subject: str,
-        answer: Callable[[bytes], Iterable[bytes]],
-        unanswered: str,
+        connection: Connection,
+        subjects: Sequence[str],
+        answer: Callable[[Message], Iterable[bytes]],
+        unanswered: str = "",
     ) -> None:
         """Prepare.
 
         Args:
-            home: The bus.
-            subject: Where questions come.
+            connection: The bus.
+            subjects: Where questions come.
             answer: Returns what is said to a question, in one message or several; nothing if it is
                 meant for others. Raises a `HeliographError` for one that is not understood.
             unanswered: What a person does not learn where the bus forbids all that, such as
-                "'heliograph peers' learns nothing of node w1".
+                "'heliograph peers' learns nothing of node w1"; without it nobody is told.
         """
-        self._home, self._subject, self._reply = home, subject, ""
+        self._connection, self._subjects, self._reply = connection, tuple(subjects), ""
         self._answer, self._unanswered = answer, unanswered
         self._questions: asyncio.Queue[Message] = asyncio.Queue(_WAITING)
 
     async def run(self) -> None:
         """Answer, for ever."""
-        stop_observing = self._home.observe(self._observe)
-        subscription = await self._home.subscribe(self._subject, self._take)
-        try:
+        async with AsyncExitStack() as stack:
+            if self._unanswered:
+                stack.callback(self._connection.observe(self._observe))
+            for subject in self._subjects:
+                subscription = await self._connection.subscribe(subject, self._take)
+                stack.push_async_callback(subscription.unsubscribe)
             while True:
                 await self._say(await self._questions.get())
-        finally:
-            stop_observing()
-            await subscription.unsubscribe()
 
     def _take(self, question: Message) -> None:
-        if question.reply and not self._questions.full():
+        """Take a question whose answer goes into an inbox.
+
+        Whoever may ask must not have us write anywhere else, where we may and it may not.
+        """
+        if question.reply.startswith(_INBOX) and not self._questions.full():
             self._questions.put_nowait(question)
 
     async def _say(self, question: Message) -> None:
         try:
-            for part in self._answer(question.payload):
+            for part in self._answer(question):
                 self._reply = question.reply
-                await self._home.publish(question.reply, part)
+                await self._connection.publish(question.reply, part)
         except RetryableError as error:  # the bus went away: so did whoever asked
             _log.info("question not answered", error=str(error))
         except HeliographError as error:
             _log.warning("question not understood", error=str(error))
 
     def _observe(self, event: ConnectionEvent) -> None:
-        refused = {self._subject.lower(): self._subject, self._reply.lower(): self._reply}
+        refused = {subject.lower(): subject for subject in (*self._subjects, self._reply)}
         if isinstance(event, Denied) and event.subject in refused:
             _log.warning(
                 "questions not answered",

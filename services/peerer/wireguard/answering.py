@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from heliograph import bus
-from heliograph.bus import Connection
+from heliograph.bus import Connection, Message
 from heliograph.contract.names import ClusterId
 from heliograph.contract.tunnels import (
     Tunnel,
@@ -30,13 +30,13 @@ class Answering:
         self._node, self._tunnels = node, tunnels
         learns_nothing = f"'heliograph peers' learns nothing of node {node}"
         self._answering = bus.Answering(
-            home, tunnels_subject(cluster), self._answer, learns_nothing
+            home, (tunnels_subject(cluster),), self._answer, learns_nothing
         )
 
     async def run(self) -> None:
         """Answer, for ever."""
         await self._answering.run()
 
-    def _answer(self, question: bytes) -> Iterator[bytes]:
-        if decode_asked(question).node in {None, self._node}:
+    def _answer(self, question: Message) -> Iterator[bytes]:
+        if decode_asked(question.payload).node in {None, self._node}:
             yield from map(encode_tunnels, in_parts(self._node, self._tunnels()))
