@@ -13,10 +13,6 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
-import nats.errors
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription as NativeSubscription
 from typing_extensions import override
 
 from heliograph.bus import credentials
@@ -26,6 +22,13 @@ from heliograph.bus.errors import Disconnected, InvalidPublication
 from heliograph.bus.headers import parse
 from heliograph.bus.request import Message
 from heliograph.bus.settings import ConnectionSettings, shown, tls_context
+from heliograph.bus.websockets import left_out, refuse
+
+with left_out():
+    import nats.errors
+    from nats.aio.client import Client
+    from nats.aio.msg import Msg
+    from nats.aio.subscription import Subscription as NativeSubscription
 
 _STEP_S: Final = 2  # for TCP, greeting and TLS each: longer than any sane round trip
 _CLOSE_S: Final = 1.0  # nats-py's close() may hang on a dead peer
@@ -56,7 +59,7 @@ class SupervisedClient(Client):
         self._native: dict[Subscription, NativeSubscription] = {}
 
     async def dial(self, url: str) -> None:
-        """Connect, or raise `BusUnreachable` (`InputError` for files that cannot be used)."""
+        """Connect, or raise `BusUnreachable` (`InputError` for settings that cannot be used)."""
         try:
             with cancellable():
                 await self._connect_once(url)
@@ -67,6 +70,7 @@ class SupervisedClient(Client):
                 self.abort()
 
     async def _connect_once(self, url: str) -> None:
+        refuse(url)
         given, path = self._settings, self._settings.credentials
         if path is not None:
             credentials.user_jwt(path)  # nats-py would not look before a server asks

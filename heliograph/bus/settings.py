@@ -58,7 +58,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     def wants_tls(self) -> bool:
         """Whether a connection in clear text must be refused."""
         files = self.tls_ca or self.tls_certificate
-        return bool(files) or any(urlsplit(url).scheme in ("tls", "wss") for url in self.urls)
+        return bool(files) or any(urlsplit(url).scheme == "tls" for url in self.urls)
 
 
 def shown(url: str) -> str:

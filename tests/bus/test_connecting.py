@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import datetime as dt
 import ipaddress
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -312,3 +314,23 @@ async def test_files_that_cannot_be_used(server: EmbeddedServer, tmp_path: Path)
         with pytest.raises(InputError, match=r"none\.pem"):
             async with connect(given):
                 pytest.fail("connected")
+
+
+@pytest.mark.parametrize("url", ["ws://127.0.0.1:8080", "wss://user:secret@bus.example"])
+async def test_websockets_are_refused(url: str) -> None:
+    """In one sentence with what to give instead, without a password, and without dialling."""
+    with pytest.raises(InputError, match=r"^the bus is not reached by WebSocket \(ws") as raised:
+        async with connected(url):
+            pytest.fail("connected")
+    assert "secret" not in str(raised.value)
+
+
+def test_nobody_loads_what_websockets_need() -> None:
+    """The adapter loads without aiohttp, and leaves aiohttp as it is to others."""
+    code = (
+        "import sys, heliograph.bus;"
+        "assert 'aiohttp' not in sys.modules and 'multidict' not in sys.modules;"
+        "import aiohttp;"
+        "assert aiohttp.ClientSession"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
