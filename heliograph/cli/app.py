@@ -41,6 +41,8 @@ app = App(
     help="Independent Kubernetes clusters use each other's Services as if they were their own.",
 )
 
+_HELP = frozenset({"--help", "-h"})
+
 Once = Annotated[bool, Parameter(help="Stop when everything is as it should be.", negative="")]
 DryRun = Annotated[
     bool, Parameter(help="Print what would be done, do nothing, and stop.", negative="")
@@ -56,7 +58,8 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command; return the exit code."""
     logs.configure()
-    show_examples(app)
+    if not arguments or not _HELP.isdisjoint(arguments):
+        show_examples(app)
     try:
         outcome = app(
             arguments, exit_on_error=False, print_error=False, result_action="return_value"

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Iterator
 
 from cyclopts import App
-from docstring_parser import parse
+from docstring_parser import DocstringStyle, parse
 
 
 def show_examples(app: App) -> None:
@@ -36,7 +36,7 @@ def examples(command: App) -> tuple[str, ...]:
 
 
 def _written(function: object) -> tuple[str, ...]:
-    found = parse(inspect.getdoc(function) or "").examples
+    found = parse(inspect.getdoc(function) or "", style=DocstringStyle.GOOGLE).examples
     return tuple(
         line for one in found for line in inspect.cleandoc(one.description or "").split("\n")
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, get_type_hints
 
 import msgspec
 from cyclopts import Group, Parameter
-from docstring_parser import parse_from_object
+from docstring_parser import DocstringStyle, parse
 
 from heliograph.settings import PREFIX
 
@@ -57,8 +58,16 @@ def _parameters(struct: type[msgspec.Struct]) -> list[inspect.Parameter]:
 
 def explanations(struct: type[msgspec.Struct]) -> Mapping[str, str]:
     """Return what the docstrings of a Struct, and of those it is made from, say of its fields."""
-    parsed = (parse_from_object(one) for one in struct.__mro__ if issubclass(one, msgspec.Struct))
-    params = (param for doc in parsed for param in doc.params)
+    said: dict[str, str] = {}
+    for one in struct.__mro__:
+        if issubclass(one, msgspec.Struct):
+            said |= _explanations(one)
+    return said
+
+
+@functools.cache  # several commands share a Struct, and every start pays for it
+def _explanations(struct: type[msgspec.Struct]) -> Mapping[str, str]:
+    params = parse(struct.__doc__ or "", style=DocstringStyle.GOOGLE).params
     return {p.arg_name: " ".join((p.description or "").split()) for p in params}
 
 
