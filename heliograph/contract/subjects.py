@@ -8,6 +8,7 @@ subject, which the bus's permissions guard, and never from a payload.
 from __future__ import annotations
 
 import enum
+import re
 import sys
 from typing import Final
 
@@ -25,6 +26,8 @@ _ABOUT: Final = 4
 """Where in a feedback subject begins what it is about: the exporting cluster, kind and name."""
 
 _NO_NAMESPACE: Final = "_"  # no escaped name is this
+_LONGEST_USUAL: Final = 200
+"""No longer name is too long then; a longer subject is looked at token by token."""
 
 
 class Kind(enum.StrEnum):
@@ -40,7 +43,19 @@ class Kind(enum.StrEnum):
     @property
     def namespaced(self) -> bool:
         """Whether its subjects carry a namespace."""
-        return self in {Kind.SERVICE, Kind.ENDPOINTS, Kind.REFUSAL}
+        return self in _NAMESPACED
+
+
+_NAMESPACED: Final = frozenset({Kind.SERVICE, Kind.ENDPOINTS, Kind.REFUSAL})
+_KINDS: Final = {str(kind): kind for kind in Kind}
+
+_LABEL: Final = "[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
+_PART: Final = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+_USUAL: Final = re.compile(
+    rf"heliograph\.v1\.({_LABEL})\.(?:(cluster|node|link)|(service|endpoints|refusal)\.({_LABEL}))"
+    rf"\.({_PART}(?:_{_PART})*)"
+)
+"""Every subject but the refusals of what has no namespace; names may be too long in it."""
 
 
 class MalformedSubject(TerminalError):
@@ -94,6 +109,19 @@ def parse_subject(text: str) -> Subject:
     Raises:
         MalformedSubject: Another version, an unknown kind, a wrong count of tokens, a bad name.
     """
+    if len(text) <= _LONGEST_USUAL and (usual := _USUAL.fullmatch(text)) is not None:
+        cluster, plain, namespaced, namespace, token = usual.groups()
+        return Subject(
+            cluster=ClusterId(cluster),
+            kind=_KINDS[plain or namespaced],
+            namespace=sys.intern(namespace) if namespace else "",  # tables keep it, many times
+            name=unescape(token),
+        )
+    return _parse_unusual(text)
+
+
+def _parse_unusual(text: str) -> Subject:
+    """Return the parts of any subject, token by token; or say what is wrong with it."""
     tokens = text.split(".")
     if len(tokens) < 5 or ".".join(tokens[:2]) != _ROOT:  # noqa: PLR2004 - root, cluster, kind, name
         raise MalformedSubject(text, f"it does not begin with {_ROOT}.<cluster>.<kind>.")

@@ -33,7 +33,7 @@ from heliograph.errors import HeliographError
 from heliograph.imports.consume import Discovery, ImportBus, clusters_on
 from heliograph.imports.evidence import StaleEpoch
 from heliograph.mesh.event import MeshEvent
-from heliograph.mesh.view import ClusterView
+from heliograph.mesh.view import ClusterView, Said
 
 _PREFIX: Final = "events"
 _log = structlog.get_logger()
@@ -149,13 +149,15 @@ class _Cluster:
         try:
             subject = parse_subject(delivery.subject)
             if subject.cluster == self._view.cluster:
-                yield from self._view.take(
-                    subject,
-                    delivery.headers,
-                    delivery.payload,
+                said = Said(
+                    subject=subject,
+                    text=delivery.subject,
+                    headers=delivery.headers,
+                    payload=delivery.payload,
                     live=not delivery.in_snapshot,
                     stored_at_ns=delivery.stored_at_ns,
                 )
+                yield from self._view.take(said)
         except (MalformedSubject, MalformedMessage, StaleEpoch) as error:
             self._reject(error)
 

@@ -37,6 +37,26 @@ _UNCOUNTED: Final = (Kind.LINK, Kind.REFUSAL)
 Headers = Mapping[str, str]
 
 
+class Said(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One message of a stream.
+
+    Attributes:
+        subject: Its subject, as it was read.
+        text: The same, as it came.
+        headers: Its headers.
+        payload: Its payload.
+        live: Whether it came as a change, and not in a replay.
+        stored_at_ns: When the bus stored it, nanoseconds since the Unix epoch, by its clock.
+    """
+
+    subject: Subject
+    text: str
+    headers: Headers
+    payload: bytes
+    live: bool
+    stored_at_ns: int = 0
+
+
 class ClusterView:
     """Tells the changes of one cluster.
 
@@ -75,39 +95,32 @@ class ClusterView:
         yield from self._withdraw(self._missing if self._evidence.end_replay() else gone)
         yield MeshEvent(change="synced", cluster=self.cluster)
 
-    def take(
-        self,
-        subject: Subject,
-        headers: Headers,
-        payload: bytes,
-        *,
-        live: bool,
-        stored_at_ns: int = 0,
-    ) -> Iterator[MeshEvent]:
-        """Yield what changes by one message, stored at that time by the bus's clock.
+    def take(self, said: Said) -> Iterator[MeshEvent]:
+        """Yield what changes by one message.
 
         Raises:
             MalformedMessage: It cannot be read. What it is about is there, unchanged.
             StaleEpoch: A newer incarnation of the publisher has spoken already.
         """
+        subject = said.subject
         self._missing.discard(subject)
-        message = self._decode(subject, headers, payload)
+        message = self._decode(said)
         if message is None:
             return
         if isinstance(message, ClusterWithdrawn):
-            self._evidence.depart(epoch_of(headers) or 0)
+            self._evidence.depart(epoch_of(said.headers) or 0)
             yield from self._withdraw(self._told.keys() - {subject})
-        if subject.kind in self._kinds:
-            for event in self._tell(subject, headers, message):
-                yield msgspec.structs.replace(event, live=live, stored_at_ns=stored_at_ns)
+        if subject.kind in self._kinds and (event := self._tell(said, message)) is not None:
+            yield event
         if isinstance(message, ClusterAnnounced) and self._evidence.hear(message):
             yield from self._withdraw(self._missing)
 
-    def _decode(self, subject: Subject, headers: Headers, payload: bytes) -> AnyMessage | None:
+    def _decode(self, said: Said) -> AnyMessage | None:
         """Return a message that counts; None for one that does not."""
-        mark, epoch = fingerprint(str(subject), payload), epoch_of(headers) or 0
+        subject, epoch = said.subject, epoch_of(said.headers) or 0
+        mark = fingerprint(said.text, said.payload)
         try:
-            message = decode(subject, payload)
+            message = decode(subject, said.payload)
         except MalformedMessage:  # of a newer watcher, whose digest has it
             self._count(subject, epoch, mark, None)
             raise
@@ -124,24 +137,27 @@ class ClusterView:
             self._evidence.count(subject.kind, subject, mark)
         return heeded
 
-    def _tell(self, subject: Subject, headers: Headers, message: AnyMessage) -> Iterator[MeshEvent]:
-        before, now = self._told.get(subject), _mark(subject, message)
+    def _tell(self, said: Said, message: AnyMessage) -> MeshEvent | None:
+        subject, headers = said.subject, said.headers
+        before, now = self._told.get(subject), _mark(said.text, message)
         if before == now:
-            return
+            return None
         if now is None:
             del self._told[subject]
         else:
             self._told[subject] = now
         change: Change = "withdrawn" if now is None else "added" if before is None else "modified"
-        yield MeshEvent(
+        return MeshEvent(
             change=change,
             cluster=self.cluster,
             kind=subject.kind,
             namespace=subject.namespace,
             name=subject.name,
             data=None if now is None else message,
+            live=said.live,
             id=headers.get("ce-id", ""),
             time=headers.get(OBSERVED_AT, ""),
+            stored_at_ns=said.stored_at_ns,
             traceparent=headers.get(TRACEPARENT, ""),
         )
 
@@ -158,7 +174,7 @@ class ClusterView:
         self._missing -= subjects
 
 
-def _mark(subject: Subject, message: AnyMessage) -> int | None:
+def _mark(subject: str, message: AnyMessage) -> int | None:
     """Return what tells states apart; None if it is withdrawn.
 
     A cluster announces itself every few seconds, with digests that change with all that it has:
@@ -168,4 +184,4 @@ def _mark(subject: Subject, message: AnyMessage) -> int | None:
         return None
     if isinstance(message, ClusterAnnounced):
         message = msgspec.structs.replace(message, digests=None)
-    return fingerprint(str(subject), encode(message))
+    return fingerprint(subject, encode(message))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.contract.names import ClusterId
+from heliograph.contract.names import ClusterId, is_dns_label
 from heliograph.contract.subjects import (
     Kind,
     MalformedSubject,
@@ -91,14 +93,34 @@ def test_two_names_never_share_a_token(names: list[str]) -> None:
     assert escape(names[0]) != escape(names[1])
 
 
-@given(st.text(max_size=80))
+NEARLY = st.from_regex(
+    r"[a-b_-]{1,3}\.(cluster|node|service|endpoints|refusal|link)(\.[ab1A_-]{0,5}){1,3}\n?",
+    fullmatch=True,
+)
+
+
+@given(st.text(max_size=80).map("east.{}".format) | NEARLY)
 def test_what_is_read_is_what_was_written(text: str) -> None:
     """A text is refused, or it is exactly the subject that it was read as."""
     try:
-        subject = parse_subject(f"heliograph.v1.east.{text}")
+        subject = parse_subject(f"heliograph.v1.{text}")
     except MalformedSubject:
         return
-    assert str(subject) == f"heliograph.v1.east.{text}"
+    assert str(subject) == f"heliograph.v1.{text}"
+    assert is_dns_label(subject.cluster)
+    assert not subject.namespace or is_dns_label(subject.namespace)
+
+
+@pytest.mark.parametrize("kind", [Kind.SERVICE, Kind.NODE])
+@pytest.mark.parametrize(("length", "taken"), [(250, True), (253, True), (254, False)])
+def test_a_name_may_be_as_long_as_kubernetes_has_them(
+    kind: Kind, length: int, *, taken: bool
+) -> None:
+    """253 characters are read, one more is refused."""
+    namespace = "shop." if kind.namespaced else ""
+    text = f"heliograph.v1.east.{kind}.{namespace}{'a' * length}"
+    with nullcontext() if taken else pytest.raises(MalformedSubject):
+        assert len(parse_subject(text).name) == length
 
 
 @pytest.mark.parametrize(("subject", "tail"), WRITTEN.values(), ids=WRITTEN)

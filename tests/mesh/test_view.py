@@ -20,13 +20,19 @@ from heliograph.contract.messages import (
 from heliograph.contract.subjects import Kind, Subject
 from heliograph.imports.evidence import StaleEpoch
 from heliograph.mesh.event import MeshEvent
-from heliograph.mesh.view import ClusterView
+from heliograph.mesh.view import ClusterView, Said
 from services.reflector.table import ServiceKey
 from tests.support.exporter import ExporterModel, Published
 from tests.support.mirrors import CLUSTER, EAST, PODS, WEB, but, pods
 
 KINDS = (Kind.CLUSTER, Kind.SERVICE, Kind.ENDPOINTS, Kind.LINK)
 CART, TILL = ServiceKey("shop", "cart"), ServiceKey("shop", "till")
+
+
+def said(subject: Subject, epoch: int, payload: bytes, *, live: bool) -> Said:
+    """Return a message of that epoch."""
+    headers = {EPOCH: str(epoch)}
+    return Said(subject=subject, text=str(subject), headers=headers, payload=payload, live=live)
 
 
 class Subscriber:
@@ -40,8 +46,7 @@ class Subscriber:
         """Take messages; return what was told of them."""
         told: list[MeshEvent] = []
         for one in messages:
-            headers, payload = {EPOCH: str(one.epoch)}, encode(one.message)
-            told += self.view.take(one.subject, headers, payload, live=live)
+            told += self.view.take(said(one.subject, one.epoch, encode(one.message), live=live))
         return self.note(told)
 
     def replay(self, messages: Iterable[Published]) -> list[str]:
@@ -178,9 +183,7 @@ def test_a_message_of_a_newer_contract_withdraws_nothing() -> None:
     where = east.service_subject(CART)
     subscriber.view.begin_replay()
     with pytest.raises(MalformedMessage):
-        list(
-            subscriber.view.take(where, {EPOCH: "1"}, b'{"type":"service.exported.v9"}', live=False)
-        )
+        list(subscriber.view.take(said(where, 1, b'{"type":"service.exported.v9"}', live=False)))
 
     assert subscriber.note(list(subscriber.view.end_replay())) == ["synced"]
     assert (Kind.SERVICE, "shop/cart") in subscriber.state
