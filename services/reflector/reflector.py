@@ -15,14 +15,12 @@ from heliograph.bus import Connection
 from heliograph.contract.messages import ClusterAnnounced
 from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.contract.subjects import Kind
-from heliograph.errors import HeliographError
 from heliograph.health import Condition, all_hold
 from heliograph.imports.consume import Cause, Discovery, Found, ImportBus, Importer, Told
 from heliograph.imports.heard import Heard
 from heliograph.imports.own_ranges import OwnRanges
 from heliograph.imports.waiting import Waiting
 from heliograph.kube.client import KubeClient
-from heliograph.kube.errors import Busy, Forbidden, Invalid, Unauthorized
 from heliograph.membership.admissions import Admissions
 from heliograph.membership.record import Membership
 from heliograph.metrics import Metrics
@@ -35,7 +33,7 @@ from services.reflector.members import Members
 from services.reflector.mirror import Refusal
 from services.reflector.namespaces import NamespaceSweeper
 from services.reflector.picture import Picture
-from services.reflector.reconcile import Obstructed, Reconciler
+from services.reflector.reconcile import Reconciler
 from services.reflector.refusals import RefusalBoard
 from services.reflector.refused_clusters import RefusedClusters
 from services.reflector.settings import ReflectorSettings
@@ -43,8 +41,8 @@ from services.reflector.silence import Silence
 from services.reflector.table import ImportTable, ServiceKey
 from services.reflector.vitals import Vitals
 from services.reflector.watch import OwnWatch
+from services.reflector.working import Heed, Worker
 
-_MISSING_RIGHT_S: Final = 30.0
 _LOOK_S: Final = 0.5
 _LOOK_AT_WATCH_S: Final = 0.01
 """How often to look whether everything has caught up; a watch does not tell that it was opened."""
@@ -110,7 +108,7 @@ class Reflector:
         self._own_ranges = OwnRanges(
             self._importing, self._admissions, client=client, home=home, program=metrics.program
         )
-        self._reconciler = self._make_reconciler(client)
+        self._worker = self._make_worker(client)
         self._sweeper = NamespaceSweeper(client, self._picture.unneeded_namespaces, metrics)
         self._watch = OwnWatch(
             client,
@@ -130,6 +128,21 @@ class Reflector:
             created=self._refusals.mirrored,
         )
         return Reconciler(self._picture, applier, self._waiting, metrics=self._metrics)
+
+    def _make_worker(self, client: KubeClient) -> Worker:
+        return Worker(
+            self._queue,
+            self._make_reconciler(client),
+            self._refusals,
+            self._waiting,
+            Heed(
+                importing=self._importing,
+                exporting=self._picture.exporting,
+                refused=self._refused_exports,
+                settled=self._on_settled,
+                looked=self._on_looked,
+            ),
+        )
 
     def _make_vitals(self, home: Connection) -> Vitals:
         vitals = Vitals(
@@ -209,7 +222,7 @@ class Reflector:
                 await self._silence.known()
                 self._on_own(self._picture.own.mirrors(), live=False)
                 for _ in range(self._settings.writes_in_flight):
-                    tasks.create_task(self._work())
+                    tasks.create_task(self._worker.run())
         finally:
             self._queue.close()
             self._waiting.close()
@@ -351,48 +364,12 @@ class Reflector:
             return Urgency.BACKLOG
         return Urgency.CHANGE if key in self._picture.own else Urgency.NEW
 
-    async def _work(self) -> None:
-        """Bring one mirror after another to what it should be; for ever."""
-        while True:
-            key = await self._queue.get()
-            try:
-                await self._reconcile(key)
-            except Invalid as error:
-                await self._reject(key, error)
-            except Obstructed as error:
-                self._refusals.obstructed(key, self._picture.exporting(key), error)
-                self._queue.failed(key)
-            except HeliographError as error:
-                self._defer(key, error)
-            else:
-                self._queue.done(key)
-            self._metrics.retries.set(self._queue.retrying)
-            self._progress.set()
-
-    async def _reject(self, key: ServiceKey, error: Invalid) -> None:
-        """Leave a mirror that the API server does not take, until something about it changes."""
-        self._refusals.rejected(key, self._picture.exporting(key), error)
-        await self._settle(key, self._refusals.standing(key))
-        self._queue.done(key)
-
-    async def _settle(self, key: ServiceKey, refusals: Iterable[Refusal]) -> None:
-        """Tell those who wait what became of what they said."""
-        await self._waiting.settle(key, (*refusals, *self._refused_exports(key)))
-
-    def _defer(self, key: ServiceKey, error: HeliographError) -> None:
-        """Try again later; slowly where people must act first."""
-        if isinstance(error, Forbidden | Unauthorized):
-            _log.error("missing right", importing=self._importing, error=str(error))
-            self._queue.failed(key, after_s=_MISSING_RIGHT_S)
-            return
-        _log.info("mirror deferred", importing=self._importing, error=str(error))
-        self._queue.failed(key, after_s=error.retry_after_s if isinstance(error, Busy) else 0)
-
-    async def _reconcile(self, key: ServiceKey) -> None:
-        """Bring a mirror to what it should be, and tell what is not taken."""
-        plan = await self._reconciler.reconcile(key)
-        self._refusals.put(key, plan.refusals)
-        await self._settle(key, plan.refusals)
+    def _on_settled(self, key: ServiceKey) -> None:
+        """Take that a mirror is as it should be."""
         self._holding.on_settled(key)
         if not self._picture.concerns(key):
             self._sweeper.look()
+
+    def _on_looked(self) -> None:
+        self._metrics.retries.set(self._queue.retrying)
+        self._progress.set()

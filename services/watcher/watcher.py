@@ -13,19 +13,13 @@ import structlog
 
 from heliograph.announce.announcer import Announcer, Origin
 from heliograph.announce.reading import read_stream
-from heliograph.bus import (
-    Connection,
-    StreamMissing,
-    StreamSettings,
-    ensure_stream,
-)
-from heliograph.bus.background import alongside
+from heliograph.bus import Connection, StreamMissing
 from heliograph.clock import now_ns
 from heliograph.contract.feedback import Feedback
 from heliograph.contract.messages import ClusterAnnounced, ClusterWithdrawn, Message
 from heliograph.contract.names import ClusterId, parse_cluster_id
-from heliograph.contract.subjects import Kind, Subject, stream_name, stream_subjects
-from heliograph.errors import HeliographError, RetryableError
+from heliograph.contract.subjects import Kind, Subject
+from heliograph.errors import HeliographError
 from heliograph.health import Condition, all_hold
 from heliograph.kube.client import KubeClient
 from heliograph.kube.events import EventRecorder
@@ -46,6 +40,7 @@ from services.watcher.offer import announce_cluster, with_ranges_of
 from services.watcher.refusals import Refusals
 from services.watcher.remarks import Remarks
 from services.watcher.settings import WatcherSettings
+from services.watcher.stream import OwnStream
 from services.watcher.table import NodeName, ServiceKey
 from services.watcher.vitals import Vitals
 from services.watcher.watch import ClusterTables, Thing
@@ -54,9 +49,6 @@ KINDS: Final = (Kind.NODE, Kind.SERVICE, Kind.ENDPOINTS)
 """What the watcher alone publishes, and keeps a digest of."""
 
 _DRAIN_S: Final = 2.0
-_KEEP_STREAM_S: Final = 0.5
-"""How often the stream is looked for while it is read; that takes less, unless it was lost."""
-
 _FIRST_LEASE_S: Final = 0.05
 """How often the lease is renewed until the stream is complete: importers wait for its digest."""
 
@@ -89,6 +81,7 @@ class Watcher:
         self._membership = Membership()
         self._rejoined = asyncio.Event()
         self._connection = connection
+        self._stream = OwnStream(settings, self._cluster, connection)
         self._telemetry = telemetry
         self._metrics = metrics
         self._recorder = EventRecorder(client, "watcher", counted=metrics.count_event)
@@ -186,8 +179,7 @@ class Watcher:
 
         The stream is read while the cluster is listed: a restart is as quick as the slower of both.
         """
-        await self._ensure_stream()
-        async with alongside(self._keep_stream()):
+        async with self._stream.kept():
             lease_s = self._settings.lease_s
             await claim_id(self._connection, self._cluster, self._uid, lease_s=lease_s)
             reading = await read_stream(self._connection, self._cluster, KINDS)
@@ -300,30 +292,6 @@ class Watcher:
             return {}
         return {Subject(cluster=self._cluster, kind=Kind.NODE, name=name): announced}
 
-    async def _keep_stream(self) -> None:
-        """Create the stream again whenever it is lost, for ever; reading waits for it."""
-        while True:
-            await asyncio.sleep(_KEEP_STREAM_S)
-            await self._ensure_stream()
-
-    async def _ensure_stream(self) -> None:
-        """Create the stream if that is ours to do; wait for it otherwise."""
-        if not self._settings.create_stream:
-            return
-        settings = StreamSettings(
-            name=stream_name(self._cluster),
-            subjects=stream_subjects(self._cluster),
-            replicas=self._settings.stream_replicas,
-        )
-        while True:
-            try:
-                await ensure_stream(self._connection, settings)
-            except RetryableError as error:
-                _log.warning("stream not created yet", cluster=self._cluster, error=str(error))
-                await asyncio.sleep(0.2)
-            else:
-                return
-
     async def _compare(self, announcer: Announcer) -> None:
         """Compare cluster and stream on every doubt, and from time to time; for ever."""
         while True:
@@ -331,8 +299,7 @@ class Watcher:
                 async with asyncio.timeout(self._settings.compare_s):
                     await self._doubt.wait()
             self._doubt.clear()
-            await self._ensure_stream()
-            async with alongside(self._keep_stream()):
+            async with self._stream.kept():
                 await announcer.compare()
                 self._announce_all()  # at once: a lease would vouch for what the stream lacks
 

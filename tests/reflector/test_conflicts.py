@@ -342,7 +342,7 @@ async def test_a_missing_right_is_retried_slowly(
     join: Join, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """403: somebody has to grant it first, and then it works without a restart."""
-    monkeypatch.setattr("services.reflector.reflector._MISSING_RIGHT_S", 0.3)
+    monkeypatch.setattr("services.reflector.working._MISSING_RIGHT_S", 0.3)
     async with join("east", "west") as lab:
         loop = asyncio.get_running_loop()
         lab["west"].api.fail_writes(4, status=403)
