@@ -5,11 +5,13 @@ Constant messages with fields. Never a key, a token or a payload.
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
-from typing import Literal, TextIO
+from typing import Literal, TextIO, cast
 
 import structlog
+from typing_extensions import override
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -41,10 +43,28 @@ def configure(
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(to or (sys.stderr if readable else sys.stdout)),
+        logger_factory=structlog.PrintLoggerFactory(to or _stream(readable=readable)),
         cache_logger_on_first_use=False,
     )
     _quieten_libraries()
+
+
+class _StandardError(io.TextIOBase):
+    """Standard error as it is when something is written: a progress bar stands in for it."""
+
+    @override
+    def write(self, text: str, /) -> int:
+        """Write to it."""
+        return sys.stderr.write(text)
+
+    @override
+    def flush(self) -> None:
+        """Flush it."""
+        sys.stderr.flush()
+
+
+def _stream(*, readable: bool) -> TextIO:
+    return cast("TextIO", _StandardError()) if readable else sys.stdout
 
 
 def _quieten_libraries() -> None:

@@ -70,6 +70,7 @@ class Announcer:
 
     Attributes:
         publisher: Carries the publications; run it.
+        stored: How many of them the bus has taken, leases not counted.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class Announcer:
         self._stream.reset(reading.live)
         self._things = SubjectsByThing()
         self._spans: dict[str, tuple[Publication, Span]] = {}
-        self._events = 0
+        self._events = self.stored = 0
         epoch = max(reading.newest_epoch + 1, now_ns() // 1000)
         self.publisher = Publisher(connection, epoch, self._settle, on_doubt)
 
@@ -171,6 +172,7 @@ class Announcer:
         kind = kind_of(subject)
         self._metrics.publications.labels(kind).inc()
         if kind in self._kinds:
+            self.stored += 1
             self._stream.settle(subject, None if publication.ttl_s else publication.payload)
         if subject in self._spans and self._spans[subject][0] is publication:
             self._end_span(subject)

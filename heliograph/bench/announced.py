@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from heliograph.bench.figures import compare
-from heliograph.bench.stage import NotSeen, Progress
+from heliograph.bench.stage import NotSeen
 from heliograph.bench.tunnel_figures import Announcements
 from heliograph.lab.network import (
     Cluster,
@@ -27,6 +27,7 @@ from heliograph.lab.network import (
     Program,
 )
 from heliograph.lab.network.mesh import Mesh
+from heliograph.progress import Progress, Step
 
 _REST_S: Final = 0.15
 _WAIT_S: Final = 30.0
@@ -52,9 +53,9 @@ async def announcements(
     async with Laboratory(spec, folder, progress=progress) as laboratory:
         stage = _Stage(laboratory, binary)
         await stage.prepare()
-        progress(f"{samples} nodes are announced to {nodes} agents")
+        progress(Step(f"{samples} nodes are announced to {nodes} agents"))
         ours = await stage.announce(samples, stage.agents(), _changed_at)
-        progress("and to the floor's relays")
+        progress(Step(f"{samples} nodes are announced to the floor's relays"))
         floor = await stage.announce(samples, stage.relays(), _stood_at)
         stage.stop()
     above_s = statistics.median(ours) - statistics.median(floor)

@@ -11,7 +11,6 @@ from heliograph.bench.figures import Burst, Walls, ratio
 from heliograph.bench.propagation import LABELS
 from heliograph.bench.stage import (
     NAMESPACE,
-    Progress,
     Stage,
     create_at_once,
     programs,
@@ -21,6 +20,7 @@ from heliograph.bench.stage import (
 )
 from heliograph.kube.objects import SERVICES
 from heliograph.marks import EXPORT_LABEL
+from heliograph.progress import Progress, Step
 
 _LIVE: Final = "live"
 
@@ -28,18 +28,19 @@ _LIVE: Final = "live"
 async def burst(services: int, rounds: int, progress: Progress) -> Burst:
     """Export so many Services at once, by turns with the floor's relay and with Heliograph."""
     floors, ours, live = [], [], []
+    text = f"{services:,} Services through the minimal relay, then through Heliograph"
     async with stage(progress) as staged:
         for number in range(rounds):
-            progress(f"{services} Services through the minimal relay ({number + 1} of {rounds})")
+            progress(Step(text, done=number, total=rounds, unit="rounds"))
             with relay(staged, f"round-{number}"):
                 floors.append(await _burst(staged, "floor", number, services))
-            progress(f"{services} Services through Heliograph ({number + 1} of {rounds})")
             with programs(staged):
                 await _prepare_live(staged, number)
                 async with asyncio.TaskGroup() as tasks:
                     change = tasks.create_task(_live_change(staged, number, services // 2))
                     ours.append(await _burst(staged, "ours", number, services))
                 live.append(change.result())
+        progress(Step(text, done=rounds, total=rounds, unit="rounds"))
     ours_s, floor_s = statistics.median(ours), statistics.median(floors)
     return Burst(
         ours=Walls(wall=round(ours_s, 3)),

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from heliograph.bench.figures import Heartbeats
-from heliograph.bench.stage import NotSeen, Progress, program_child
+from heliograph.bench.stage import NotSeen, program_child
 from heliograph.bus import ConnectionSettings, Message, connect
 from heliograph.bus.background import alongside
 from heliograph.contract.subjects import Kind, kind_of
@@ -26,6 +26,7 @@ from heliograph.kilo.facts import PREFIX
 from heliograph.lab.access import write_kubeconfig
 from heliograph.lab.memory import MemoryCluster, MemoryClusterSettings
 from heliograph.process import Child
+from heliograph.progress import Progress, Step
 from heliograph.run.joined import embedded_bus
 
 PERIOD_S: Final = 30.0
@@ -45,14 +46,13 @@ async def heartbeats(nodes: int, seconds: float, progress: Progress) -> Heartbea
     """Measure a watcher of so many nodes for so long; a minute has two beats of each."""
     async with _watched() as (east, watcher, published):
         idle, _ = await _share(watcher, asyncio.sleep(_IDLE_S))
-        progress(f"waiting until {nodes} nodes are announced")
         begun_s = time.monotonic()
         await _apply(east, range(nodes))
         async with alongside(_beat(east, nodes, begun_s)):
-            await _announced(published, nodes)
+            await _announced(published, nodes, progress)
             await asyncio.sleep(_REST_S)
             published.clear()
-            progress(f"they beat once each {PERIOD_S:.0f} s, for {seconds:.0f} s")
+            progress(Step(f"they beat once each {PERIOD_S:.0f} s, for {seconds:.0f} s"))
             share, beats = await _share(watcher, _beats(east, seconds))
         return Heartbeats(
             cpu_share=share,
@@ -89,13 +89,15 @@ async def _watched() -> AsyncIterator[tuple[MemoryCluster, Child, list[str]]]:
         yield east, watcher, published
 
 
-async def _announced(published: list[str], nodes: int) -> None:
+async def _announced(published: list[str], nodes: int, progress: Progress) -> None:
     try:
         async with asyncio.timeout(_ANNOUNCED_LIMIT_S):
-            while len(set(published)) < nodes:  # noqa: ASYNC110 - filled by another task
+            while (count := len(set(published))) < nodes:
+                progress(Step("announcing nodes", done=count, total=nodes, unit="nodes"))
                 await asyncio.sleep(0.1)
     except TimeoutError:
         raise NotSeen(f"{len(set(published))} of {nodes} nodes are announced") from None
+    progress(Step("announcing nodes", done=nodes, total=nodes, unit="nodes"))
 
 
 async def _apply(east: MemoryCluster, numbers: range) -> None:

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from heliograph.bench.figures import Memory, at_rest
-from heliograph.bench.stage import NotSeen, Progress, program_child, resident_bytes
+from heliograph.bench.stage import NotSeen, program_child, resident_bytes
 from heliograph.lab.access import write_kubeconfig
 from heliograph.lab.memory import MemoryCluster, MemoryClusterSettings
 from heliograph.marks import EXPORT_LABEL, SERVICE_NAME_LABEL, SLICE_MANAGED_BY_LABEL
 from heliograph.process import Child
+from heliograph.progress import Progress, Step
 from heliograph.run.joined import embedded_bus
 
 _SAMPLE_S: Final = 0.5
@@ -28,7 +29,6 @@ _REST_SAMPLES: Final = 10
 _REST_LIMIT_S: Final = 60.0
 _MIRRORED_LIMIT_S: Final = 300.0
 _RANGES: Final = {"east": "10.96.0.0/16", "west": "10.97.0.0/16"}
-_STEPS: Final = 10
 Json = dict[str, Any]
 
 
@@ -48,10 +48,10 @@ async def memory(fewer: int, more: int, progress: Progress) -> Memory:
             program: stack.enter_context(program_child(folder, bus, program, cluster))
             for program, cluster in (("watcher", "east"), ("reflector", "west"))
         }
-        progress("idle")
+        progress(Step("memory of idle programs"))
         sizes = [await _resident(children)]
         for first, count in ((0, fewer), (fewer, more)):
-            await _export(clusters["east"], range(first, count), progress)
+            await _export(clusters["east"], range(first, count))
             await _mirrored(clusters["west"], count, progress)
             sizes.append(await _resident(children))
     idle, small, large = sizes
@@ -62,12 +62,11 @@ async def memory(fewer: int, more: int, progress: Progress) -> Memory:
     )
 
 
-async def _export(east: MemoryCluster, numbers: range, progress: Progress) -> None:
+async def _export(east: MemoryCluster, numbers: range) -> None:
     for number in numbers:
         east.apply(_service(number))
         east.apply(_slice(number))
         await asyncio.sleep(0)
-    progress(f"{numbers.stop} Services exported")
 
 
 async def _mirrored(west: MemoryCluster, count: int, progress: Progress) -> None:
@@ -76,15 +75,14 @@ async def _mirrored(west: MemoryCluster, count: int, progress: Progress) -> None
     Raises:
         NotSeen: It took more than five minutes.
     """
-    written = told = 0
+    written = 0
+    text = f"mirroring {count:,} Services"
     try:
         async with asyncio.timeout(_MIRRORED_LIMIT_S):
             while written < count:
                 await asyncio.sleep(_SAMPLE_S)
                 written = west.requests["create", "endpointslices"]
-                if (written - told) * _STEPS > count:
-                    told = written
-                    progress(f"{written} of {count} mirrored")
+                progress(Step(text, done=written, total=count, unit="Services"))
     except TimeoutError:
         raise NotSeen(f"{written} of {count} Services are mirrored") from None
 

@@ -12,13 +12,14 @@ from heliograph.bench.figures import compare
 from heliograph.bench.many_nodes import announced_node, node_name
 from heliograph.bench.peer_figures import PeerChanges
 from heliograph.bench.relay import LABEL
-from heliograph.bench.stage import Progress, Sight, Stage, program_child, relay, stage
+from heliograph.bench.stage import Sight, Stage, program_child, relay, stage
 from heliograph.bus.background import alongside
 from heliograph.kilo.facts import PREFIX
 from heliograph.kilo.peer import PEERS, Peer
 from heliograph.kube.client import KubeClient
 from heliograph.kube.objects import NODES, Node, NodeSpec, ObjectMeta
 from heliograph.kube.watch import Deleted, Listed, ListWatch, Upserted
+from heliograph.progress import Progress, Step
 
 SIDES: Final = {"ours": "east.node", "floor": "floor"}
 """What the names of each side's Peers begin with."""
@@ -63,9 +64,9 @@ class PeerStopwatch(Sight):
 async def peer_changes(samples: int, nodes: int, progress: Progress) -> PeerChanges:
     """Let nodes have other endpoints, so many times on either side, among so many nodes."""
     async with _peered(nodes, progress) as (staged, watch):
-        progress("warming up")
+        progress(Step("warming up"))
         await _round(staged, watch, range(_WARM_UP), nodes)
-        progress(f"{samples} changes of nodes on either side, by turns")
+        progress(Step(f"{samples} changes of nodes on either side, by turns"))
         taken_s = await _round(staged, watch, range(_WARM_UP, _WARM_UP + samples), nodes)
     return PeerChanges(
         changed=compare(taken_s["ours"], taken_s["floor"]), samples=samples, nodes=nodes
@@ -82,7 +83,7 @@ async def _peered(nodes: int, progress: Progress) -> AsyncIterator[tuple[Stage, 
                 for program, cluster in _PROGRAMS:
                     stack.enter_context(program_child(staged.folder, staged.bus, program, cluster))
                 stack.enter_context(relay(staged, module="heliograph.bench.peer_relay"))
-                progress(f"{nodes} nodes on either side")
+                progress(Step(f"{nodes} nodes on either side"))
                 for number in range(nodes):
                     await staged.east.create(NODES, _node("ours", number))
                     await staged.east.create(NODES, _node("floor", number))

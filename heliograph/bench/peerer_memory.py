@@ -20,7 +20,7 @@ from heliograph.announce.reading import read_stream
 from heliograph.bench.figures import at_rest
 from heliograph.bench.many_nodes import announced_cluster, announced_nodes, cluster_name
 from heliograph.bench.peer_figures import PeererMemory
-from heliograph.bench.stage import NotSeen, Progress, program_child, resident_bytes
+from heliograph.bench.stage import NotSeen, program_child, resident_bytes
 from heliograph.bus import (
     Connection,
     ConnectionSettings,
@@ -36,6 +36,7 @@ from heliograph.lab.kilo import peer_crd
 from heliograph.lab.memory import MemoryCluster, MemoryClusterSettings
 from heliograph.metrics import Metrics
 from heliograph.process import Child
+from heliograph.progress import Progress, Step
 from heliograph.run.joined import embedded_bus
 
 _SAMPLE_S: Final = 0.5
@@ -57,16 +58,15 @@ async def peerer_memory(clusters: int, nodes: int, progress: Progress) -> Peerer
     """Measure a peerer with nothing, then over so many nodes in all, then started again."""
     each = nodes // clusters
     async with _lab() as lab, connect(_settings(lab.bus)) as connection:
-        progress("idle")
+        progress(Step("memory of an idle peerer"))
         with program_child(lab.folder, lab.bus, "peerer", "west") as peerer:
             idle = await _resident(peerer)
-            progress(f"{clusters} clusters with {each} nodes each")
             for number in range(clusters):
                 await _publish(connection, number, each)
             await _all_set(lab.west, clusters * each, progress)
             written = await _resident(peerer)
         with program_child(lab.folder, lab.bus, "peerer", "west") as peerer:
-            progress("once more, over Peers that are as they should be")
+            progress(Step("once more, over Peers that are as they should be"))
             restarted = await _resident(peerer)
     return PeererMemory(
         idle_bytes=idle,
@@ -119,14 +119,15 @@ async def _all_set(west: MemoryCluster, count: int, progress: Progress) -> None:
     Raises:
         NotSeen: It took more than five minutes.
     """
+    made = 0
     try:
         async with asyncio.timeout(_SET_LIMIT_S):
-            while west.requests["create", "peers"] < count:  # noqa: ASYNC110 - a counter
+            while (made := west.requests["create", "peers"]) < count:
+                progress(Step("setting Peers", done=made, total=count, unit="Peers"))
                 await asyncio.sleep(_SAMPLE_S)
     except TimeoutError:
-        made = west.requests["create", "peers"]
         raise NotSeen(f"{made} of {count} Peers are set") from None
-    progress(f"{count} Peers are set")
+    progress(Step("setting Peers", done=count, total=count, unit="Peers"))
 
 
 async def _resident(peerer: Child) -> int:

@@ -9,8 +9,8 @@ from heliograph.bench.peer_changes import peer_changes
 from heliograph.bench.peer_figures import Peers
 from heliograph.bench.peerer_memory import peerer_memory
 from heliograph.bench.planning import planning
-from heliograph.bench.stage import Progress
 from heliograph.errors import InputError
+from heliograph.progress import Progress, Step
 
 _CLUSTERS: Final = 10
 _PLANNED_NODES: Final = 1000
@@ -32,7 +32,7 @@ async def peers(samples: int, nodes: int, progress: Progress) -> Peers:
     if not _CLUSTERS <= nodes <= _MOST_NODES:
         raise InputError(f"--nodes {nodes} cannot be: give a number from 10 to {_MOST_NODES}")
     changes = await peer_changes(samples, _NODES_ON_STAGE, progress)
-    progress(f"planning among {_PLANNED_NODES} nodes")
+    progress(Step(f"planning among {_PLANNED_NODES:,} nodes"))
     return Peers(
         changes=changes,
         planning=planning(_CLUSTERS, _PLANNED_NODES, _PLANS),

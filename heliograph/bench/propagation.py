@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Final
 
 from heliograph.bench.figures import Propagation, compare
 from heliograph.bench.relay import LABEL
-from heliograph.bench.stage import NAMESPACE, Progress, Stage, programs, relay, service, stage
+from heliograph.bench.stage import NAMESPACE, Stage, programs, relay, service, stage
 from heliograph.kube.objects import SERVICES
 from heliograph.marks import EXPORT_LABEL
+from heliograph.progress import Progress, Step
 
 _WARM_UP: Final = 10
 _PAUSE_S: Final = 0.15
@@ -22,10 +24,14 @@ async def propagation(samples: int, progress: Progress) -> Propagation:
     """Measure so many new Services and so many changes on either side."""
     async with stage(progress) as staged:
         with programs(staged), relay(staged):
-            progress("warming up")
-            await _round(staged, "warm", _WARM_UP)
-            progress(f"{samples} new Services and {samples} changes on either side, by turns")
-            new, changed = await _round(staged, "web", samples)
+            progress(Step("warming up"))
+            await _round(staged, "warm", _WARM_UP, lambda _: None)
+            text = f"{samples} new Services and {samples} changes on either side, by turns"
+
+            def told(done: int) -> None:
+                progress(Step(text, done=done, total=2 * samples, unit="pairs"))
+
+            new, changed = await _round(staged, "web", samples, told)
     return Propagation(
         new=compare(new["ours"], new["floor"]),
         changed=compare(changed["ours"], changed["floor"]),
@@ -34,7 +40,7 @@ async def propagation(samples: int, progress: Progress) -> Propagation:
 
 
 async def _round(
-    staged: Stage, prefix: str, samples: int
+    staged: Stage, prefix: str, samples: int, told: Callable[[int], None]
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     new: dict[str, list[float]] = {side: [] for side in LABELS}
     changed: dict[str, list[float]] = {side: [] for side in LABELS}
@@ -43,10 +49,12 @@ async def _round(
             name = f"{prefix}-{side}-{number}"
             new[side].append(await _create(staged, name, label))
             await asyncio.sleep(_PAUSE_S)
+        told(number + 1)
     for number in range(samples):
         for side in LABELS:
             changed[side].append(await _change(staged, f"{prefix}-{side}-{number}"))
             await asyncio.sleep(_PAUSE_S)
+        told(samples + number + 1)
     return new, changed
 
 

@@ -15,8 +15,9 @@ import msgspec
 
 from heliograph.bench.figures import Restart, Walls, ratio
 from heliograph.bench.restarted import Measured
-from heliograph.bench.stage import Progress, Stage, create_at_once, programs, stage
+from heliograph.bench.stage import Stage, create_at_once, programs, stage
 from heliograph.marks import EXPORT_LABEL
+from heliograph.progress import Progress, Step
 
 _RUNS: Final = 5
 
@@ -25,16 +26,17 @@ async def restart(services: int, progress: Progress) -> Restart:
     """Let so many mirrors be made; then start watcher and reflector again, several times."""
     async with stage(progress) as staged:
         with programs(staged):
-            progress(f"{services} mirrors are made")
+            progress(Step(f"making {services:,} mirrors"))
             await _make(staged, services)
         floors, ours, writes = [], [], 0
         for number in range(_RUNS):
-            progress(f"restart {number + 1} of {_RUNS}")
+            progress(Step("restarting", done=number, total=_RUNS, unit="times"))
             (floor,) = await _measure(staged, "floor")
             floors.append(floor.seconds)
             both = await _measure(staged, "watcher", "reflector")
             ours.append(max(one.seconds for one in both))
             writes += sum(one.writes for one in both)
+        progress(Step("restarting", done=_RUNS, total=_RUNS, unit="times"))
         ours_s, floor_s = statistics.median(ours), statistics.median(floors)
         return Restart(
             ours=Walls(wall=round(ours_s, 4)),

@@ -32,13 +32,12 @@ from heliograph.lab.access import write_kubeconfig
 from heliograph.lab.clusters import real_clusters
 from heliograph.marks import SERVICE_NAME_LABEL
 from heliograph.process import Child, ChildSettings
+from heliograph.progress import Progress
 from heliograph.run.joined import embedded_bus
 
 NAMESPACE: Final = "bench"
 _SEEN_S: Final = 120.0
 _AT_ONCE: Final = 64
-
-Progress = Callable[[str], None]
 
 
 class NotSeen(HeliographError):

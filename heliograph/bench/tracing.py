@@ -16,7 +16,6 @@ from typing import Final
 from heliograph.bench.figures import Tracing, latencies
 from heliograph.bench.stage import (
     NAMESPACE,
-    Progress,
     Stage,
     program_child,
     service,
@@ -26,6 +25,7 @@ from heliograph.kube.objects import SERVICES
 from heliograph.lab.collector import COLLECTOR, Collector
 from heliograph.lab.controlplane import ensure_built
 from heliograph.marks import EXPORT_LABEL
+from heliograph.progress import Progress, Step
 
 _WARM_UP: Final = 8
 _PAUSE_S: Final = 0.15  # as in `propagation`: what is measured is a change after silence
@@ -49,11 +49,13 @@ async def tracing(samples: int, rounds: int, progress: Progress) -> Tracing:
         with Collector(binary, staged.folder) as collector:
             changes = _Changes(staged, samples)
             await changes.begin()
+            text = f"{samples} changes on each side"
             for number in range(rounds):
-                progress(f"round {number + 1} of {rounds}: {samples} changes on each side")
+                progress(Step(text, done=number, total=rounds, unit="rounds"))
                 for side in _turned(number):
                     with _programs(staged, collector.endpoint, side):
                         seconds[side].append(await changes.measure())
+            progress(Step(text, done=rounds, total=rounds, unit="rounds"))
             spans = len(collector.spans())
     return figures(seconds, spans=spans)
 

@@ -13,11 +13,11 @@ import msgspec
 
 from heliograph.bench.announced import announcements
 from heliograph.bench.figures import compare
-from heliograph.bench.stage import Progress
 from heliograph.bench.tunnel_figures import ManyPeers, ManyPeersMeasured, TunnelFigures
 from heliograph.errors import InputError
 from heliograph.lab.controlplane import ensure_built
 from heliograph.lab.network import ClusterSpec, Laboratory, LaboratorySpec, NodeSpec
+from heliograph.progress import Progress, Step
 
 _FEWEST_SAMPLES: Final = 2
 _MOST_PEERS: Final = 10_000
@@ -52,16 +52,18 @@ async def tunnels(samples: int, nodes: int, peers: int, progress: Progress) -> T
 async def _many(peers: int, folder: Path, binary: Path, progress: Progress) -> ManyPeers:
     """Measure some rounds, each on a new interface, in a network of their own."""
     rounds = []
+    text = f"changes among {peers:,} peers"
     async with Laboratory(_ALONE, folder) as laboratory:
         node = laboratory.clusters["west"].node("w1")
         arguments = (str(peers), str(_CHANGES), str(node.folder), str(binary), "wireguard-go")
         for number in range(_ROUNDS):
-            progress(f"{peers} peers, round {number + 1} of {_ROUNDS}")
+            progress(Step(text, done=number, total=_ROUNDS, unit="rounds"))
             ran = await node.run(
                 (sys.executable, "-m", "heliograph.bench.many_peers", *arguments), timeout_s=300
             )
             line = ran.text().strip().rpartition("\n")[2]
             rounds.append(msgspec.json.decode(line, type=ManyPeersMeasured))
+        progress(Step(text, done=_ROUNDS, total=_ROUNDS, unit="rounds"))
     return _summed(rounds)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import msgspec
 from rich.console import Console
@@ -15,7 +15,9 @@ from heliograph import logs
 from heliograph.cli.framed import framed
 from heliograph.demo.play import CLUSTERS, Outcome, play, stage
 from heliograph.demo.step import Step
+from heliograph.lab.access import ClusterAccess
 from heliograph.lab.clusters import memory_clusters, real_clusters
+from heliograph.progress.shown import shown
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,9 +36,8 @@ async def demo(*, real: bool, as_json: bool) -> int:
     """Play all steps; return 0 only if every one was seen."""
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     outcomes: list[Outcome] = []
-    running = real_clusters(CLUSTERS, console.print) if real else memory_clusters(CLUSTERS)
     with logs_of_a_failure(lambda: _all_seen(outcomes)):
-        async with running as clusters, stage(clusters) as staged:
+        async with _clusters(console, real=real) as clusters, stage(clusters) as staged:
             where = "real control planes" if real else "in-memory API servers"
             console.print(f"clusters east and west ({where}), joined over a nats-server\n")
             for number, step in enumerate(staged.steps, start=1):
@@ -50,6 +51,16 @@ async def demo(*, real: bool, as_json: bool) -> int:
     else:
         console.print("every step was seen" if report.ok else "[red]not every step was seen[/red]")
     return 0 if report.ok else 1
+
+
+@asynccontextmanager
+async def _clusters(console: Console, *, real: bool) -> AsyncIterator[tuple[ClusterAccess, ...]]:
+    """Run the clusters; show how they come to be."""
+    async with AsyncExitStack() as stack:
+        with shown(console) as begin:
+            running = real_clusters(CLUSTERS, begin()) if real else memory_clusters(CLUSTERS)
+            clusters = await stack.enter_async_context(running)
+        yield clusters
 
 
 def _all_seen(outcomes: list[Outcome]) -> bool:

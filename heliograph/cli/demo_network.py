@@ -20,6 +20,7 @@ from heliograph.errors import InputError
 from heliograph.lab.controlplane import ensure_built
 from heliograph.lab.network.machine import require_tools, require_tun
 from heliograph.lab.network.program import Program
+from heliograph.progress.shown import shown
 
 
 async def demo(*, real: bool, as_json: bool) -> int:
@@ -39,12 +40,13 @@ async def demo(*, real: bool, as_json: bool) -> int:
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     outcomes: list[Outcome] = []
     ok = False
-    binary = await ensure_built(console.print)
+    with shown(Console(stderr=True)) as begin:
+        binary = await ensure_built(begin())
     with (
         logs_of_a_failure(lambda: ok),
         tempfile.TemporaryDirectory(prefix="heliograph-demo-") as folder,
     ):
-        async with clusters(Path(folder), binary, console.print) as staged:
+        async with clusters(Path(folder), binary, lambda step: console.print(str(step))) as staged:
             scenes = (*staged.scenes(), *Crossing(staged).scenes())
             ok = await _play_all(scenes, outcomes, console)
             if not ok:

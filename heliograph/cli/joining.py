@@ -11,6 +11,7 @@ from heliograph.cli.clusters import parse_buses, parse_clusters
 from heliograph.cli.framed import framed
 from heliograph.contract.names import ClusterId
 from heliograph.errors import InputError
+from heliograph.run.first_sync import telling
 from heliograph.run.joined import Joined, Programs, embedded_bus, run_joined
 from services.peerer.refusal import Refusal
 
@@ -30,7 +31,8 @@ async def join(clusters: Sequence[str], nats: Sequence[str], *, create_namespace
             buses=parse_buses(urls, tuple(known)),
             create_namespaces=create_namespaces,
         )
-        await run_joined(joined, lambda programs: _greet(joined, programs))
+        begin = stack.enter_context(telling())
+        await run_joined(joined, lambda programs: _greet(joined, programs), begin)
 
 
 def _greet(joined: Joined, programs: Mapping[ClusterId, Programs]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import nullcontext
+from contextlib import AsyncExitStack, nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -17,6 +17,7 @@ from heliograph.lab.clusters import (
 )
 from heliograph.lab.controlplane import built_path
 from heliograph.lab.kilo import kilo_nodes
+from heliograph.progress.shown import shown
 
 
 async def up(count: int, kubeconfig: Path, *, real: bool, nodes: int | None) -> None:
@@ -32,8 +33,10 @@ async def up(count: int, kubeconfig: Path, *, real: bool, nodes: int | None) -> 
     if nodes is not None:
         kilo_nodes(0, nodes)  # likewise
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    running = real_clusters(count, console.print) if real else memory_clusters(count)
-    async with running as accesses:
+    async with AsyncExitStack() as stack:
+        with shown(console) as begin:
+            running = real_clusters(count, begin()) if real else memory_clusters(count)
+            accesses = await stack.enter_async_context(running)
         write_kubeconfig(kubeconfig, accesses)
         for access in accesses:
             console.print(f"cluster [bold]{access.name}[/bold] at {access.server}")

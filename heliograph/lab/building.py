@@ -7,26 +7,24 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from heliograph.errors import HeliographError
+from rich.console import Console
 
-Progress = Callable[[str], None]
+from heliograph.errors import HeliographError
+from heliograph.progress import Progress
+from heliograph.progress.shown import shown
 
 
 def build(ensure_built: Callable[[Progress], Awaitable[Path]]) -> int:
     """Build, with progress on stderr and the path on stdout; return the exit code."""
 
     async def built() -> Path:
-        return await ensure_built(_say)
+        with shown(Console(stderr=True)) as begin:
+            return await ensure_built(begin())
 
     try:
         binary = asyncio.run(built())
     except HeliographError as error:
-        _say(str(error))
+        sys.stderr.write(f"{error}\n")
         return 1
     sys.stdout.write(f"{binary}\n")
     return 0
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -27,8 +27,7 @@ from heliograph.lab.kilo import (
     peer_crd,
 )
 from heliograph.lab.memory import MemoryCluster, MemoryClusterSettings
-
-Progress = Callable[[str], None]
+from heliograph.progress import Progress, Step
 
 _NAMES: Final = ("east", "west", "south", "north")
 _MOST: Final = 250
@@ -78,7 +77,7 @@ async def real_clusters(count: int, progress: Progress) -> AsyncIterator[tuple[C
     """Run so many real control planes; builds them first where that is still to be done."""
     names = cluster_names(count)
     binary = await ensure_built(progress)
-    progress(f"starting {count} control planes")
+    progress(Step(f"starting {count} control planes"))
     with tempfile.TemporaryDirectory(prefix="heliograph-lab-") as folder:
         async with AsyncExitStack() as stack:
             planes = [

@@ -20,7 +20,9 @@ from heliograph.imports.consume import ImportBus
 from heliograph.kube.kubeconfig import Kubeconfig
 from heliograph.membership.configmap import ensure_namespace
 from heliograph.metrics import Metrics
+from heliograph.progress.shown import Begin
 from heliograph.run.buses import bus
+from heliograph.run.first_sync import Syncing, first_sync
 from heliograph.run.programs import cluster
 from heliograph.run.service import Told, Working, service
 from services.peerer.peerer import Peerer
@@ -46,6 +48,14 @@ class Programs(msgspec.Struct, frozen=True, kw_only=True):
     def ready(self) -> bool:
         """Whether all do their work right now."""
         return self.watcher.ready and self.reflector.ready and self.peerer.ready
+
+    def syncing(self, cluster: ClusterId) -> tuple[tuple[str, Syncing], ...]:
+        """Return each program with what it is called."""
+        return (
+            (f"watcher of {cluster}", self.watcher),
+            (f"reflector of {cluster}", self.reflector),
+            (f"peerer of {cluster}", self.peerer),
+        )
 
 
 class Joined(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,9 +86,17 @@ async def embedded_bus() -> AsyncIterator[str]:
 
 
 async def run_joined(
-    joined: Joined, started: Callable[[Mapping[ClusterId, Programs]], None]
+    joined: Joined,
+    started: Callable[[Mapping[ClusterId, Programs]], None],
+    begin: Begin = lambda: lambda _: None,
 ) -> None:
-    """Run all programs until cancelled; tell of them once every connection is open."""
+    """Run all programs until cancelled; tell of them once every connection is open.
+
+    Args:
+        joined: The clusters.
+        started: Called once, with the programs.
+        begin: Returns whom to tell how far a program's first sync is; nobody by default.
+    """
     traces = {
         (program, name): telemetry.from_environment(program, name, os.environ)
         for name in joined.clusters
@@ -91,12 +109,14 @@ async def run_joined(
             for name, kubeconfig in joined.clusters.items()
         }
         async with asyncio.TaskGroup() as tasks:
-            for one in programs.values():
+            for name, one in programs.items():
                 tasks.create_task(one.watcher.run())
                 tasks.create_task(one.reflector.run())
                 tasks.create_task(one.peerer.run())
                 for answering in one.services:
                     tasks.create_task(answering.run())
+                for what, running in one.syncing(name):
+                    tasks.create_task(first_sync(what, running, begin()))
             started(programs)
 
 

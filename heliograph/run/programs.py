@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from heliograph import telemetry
+from heliograph.bus.background import alongside
 from heliograph.contract.names import parse_cluster_id
 from heliograph.errors import HeliographError
 from heliograph.kube.client import KubeClient
@@ -20,6 +21,7 @@ from heliograph.kube.kubeconfig import Kubeconfig
 from heliograph.kube.rights import Right, require
 from heliograph.metrics import Metrics
 from heliograph.run.buses import bus, buses
+from heliograph.run.first_sync import first_sync, telling
 from heliograph.run.service import Told, answers
 from heliograph.run.settings import ProgramSettings
 from heliograph.run.streams import keep_streams
@@ -77,7 +79,7 @@ async def run_watcher(program: ProgramSettings, settings: WatcherSettings, *, on
         await stack.enter_async_context(page(program.listen, served))
         told = Told.of("watcher", settings.cluster, watcher, metrics)
         await stack.enter_async_context(answers(connection, told))
-        await (_once(watcher.run(), watcher.caught_up()) if once else watcher.run())
+        await _run(f"watcher of {settings.cluster}", watcher, once=once)
 
 
 async def run_reflector(
@@ -139,7 +141,8 @@ async def run_importing(
         await stack.enter_async_context(page(common.listen, served))
         told = Told.of(name, settings.cluster, made, metrics, node=running.node)
         await stack.enter_async_context(answers(found.home, told))
-        await (_once(made.run(), made.caught_up()) if once else made.run())
+        where = f"{name} of {settings.cluster}" + (f", node {running.node}" * bool(running.node))
+        await _run(where, made, once=once)
 
 
 async def preview_watcher(program: ProgramSettings, settings: WatcherSettings) -> None:
@@ -203,6 +206,17 @@ async def page(listen: str, served: Served) -> AsyncIterator[None]:
         return
     async with serve(listen, served):
         yield
+
+
+async def _run(what: str, program: Watcher | Reflector | Peerer | Agent, *, once: bool) -> None:
+    """Run for ever, or once, and tell how far the first sync is."""
+    with telling() as begin:
+        syncing = first_sync(what, program, begin())
+        if once:
+            await _once(program.run(), syncing)
+        else:
+            async with alongside(syncing):
+                await program.run()
 
 
 async def _once(run: Work, caught_up: Work) -> None:

@@ -21,6 +21,7 @@ from heliograph.kube.client import KubeClient
 from heliograph.kube.errors import Busy, Denied, Forbidden, Invalid, Unauthorized
 from heliograph.kube.watch import Listed, ListWatch, Upserted, WatchEvent
 from heliograph.metrics import Metrics
+from heliograph.progress.backlog import Backlog
 from heliograph.pulse import Pulse
 from heliograph.queue import Queue, Urgency
 from heliograph.resolve import Resolver
@@ -175,6 +176,11 @@ class Peerer:
     def refused(self, exporting: ClusterId) -> tuple[str, ...]:
         """Return the reasons why something of a cluster is not peered with."""
         return tuple(refusal.reason for refusal in self._refusals.standing(exporting))
+
+    def backlog(self) -> Backlog:
+        """Return of how many clusters the Peers are as they should be, and how many are not."""
+        left = len(self._queue) + self._queue.retrying
+        return Backlog(max(0, len(self._picture.exporting()) - left), left, "clusters")
 
     async def caught_up(self) -> None:
         """Wait until every cluster's nodes are known, and every Peer is as it should be."""

@@ -24,6 +24,7 @@ from heliograph.kube.client import KubeClient
 from heliograph.membership.admissions import Admissions
 from heliograph.membership.record import Membership
 from heliograph.metrics import Metrics
+from heliograph.progress.backlog import Backlog
 from heliograph.pulse import Pulse
 from heliograph.queue import Queue, Urgency
 from heliograph.telemetry import Telemetry
@@ -187,6 +188,11 @@ class Reflector:
         """Whether nothing waits, is written, is held, or waits for another attempt."""
         waiting = len(self._queue) or self._queue.retrying or self._holding.waiting
         return self._informed and self._admissions.settled.is_set() and not waiting
+
+    def backlog(self) -> Backlog:
+        """Return how many Services are as they should be, and how many are to be looked at."""
+        left = len(self._queue) + self._queue.retrying
+        return Backlog(max(0, len(self._picture.keys()) - left), left, "Services")
 
     async def caught_up(self) -> None:
         """Wait until exports are known and confirmed, and every mirror is as it should be."""

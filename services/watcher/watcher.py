@@ -27,6 +27,7 @@ from heliograph.kube.objects import CONFIG_MAPS, ConfigMap, ObjectMeta
 from heliograph.membership.configmap import follow, record_watch
 from heliograph.membership.record import NAME, Membership
 from heliograph.metrics import Metrics
+from heliograph.progress.backlog import Backlog
 from heliograph.pulse import Pulse
 from heliograph.resolve import Resolver
 from heliograph.telemetry import Telemetry
@@ -197,6 +198,11 @@ class Watcher:
         self._held.change()  # whatever an earlier watcher declared
         self._announce_all()
         return self._announcer
+
+    def backlog(self) -> Backlog:
+        """Return how many messages were stored, and how many are on their way."""
+        stored = self._announcer.stored if self._announcer else 0
+        return Backlog(stored, self.pending, "messages")
 
     async def caught_up(self) -> None:
         """Wait until the stream holds what the cluster offers, and a digest says so."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
+import pty
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -153,3 +156,43 @@ def test_streams_are_kept_by_an_administrator(ground: Ground) -> None:
     assert run([*streams, "--once"]) == 0
 
     assert ground.run("watcher", "east", "--no-create-stream", "--once") == 0
+
+
+def on_terminal(arguments: list[str]) -> str:
+    """Run the command line on a pseudo-terminal of its own; return all that was drawn."""
+    drawn = bytearray()
+
+    def read(descriptor: int) -> bytes:
+        data = os.read(descriptor, 65536)
+        drawn.extend(data)
+        return data
+
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    command = [sys.executable, "-m", "heliograph", *arguments]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment):
+        os.close(theirs)
+        with suppress(OSError):  # it has ended, and with it its terminal
+            while read(ours):
+                pass
+    os.close(ours)
+    return drawn.decode()
+
+
+def test_a_first_sync_is_a_bar_on_a_terminal_and_lines_in_a_log(ground: Ground) -> None:
+    """A person sees how much is done and what stays of it; a pod's log has the same in a line."""
+    for number in range(300):
+        ground.clusters["east"].apply(service(f"web-{number}"))
+
+    drawn = on_terminal(ground.arguments("watcher", "east", "--once"))
+    assert "first sync of the watcher of east: 300 messages" in drawn
+    assert "first sync finished" not in drawn
+
+    command = [sys.executable, "-m", "heliograph"]
+    arguments = ground.arguments("reflector", "west", "--once", "--import-from", "east")
+    ran = subprocess.run([*command, *arguments], capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    (finished,) = (line for line in lines if line["event"] == "first sync finished")
+    assert finished["what"] == "first sync of the reflector of west"
+    assert finished["done"] >= 300
+    assert finished["left"] == 0

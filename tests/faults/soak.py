@@ -48,7 +48,7 @@ def soak(seed: int, for_s: float, folder: Path) -> Summary:
     """Run on clusters of its own, which end with it; dice say how many buses and exports."""
     shared, most = dice_of(seed, "buses").random() < 0.5, dice_of(seed, "most").choice([FEW, MANY])
     say(f"{'one bus for all clusters' if shared else 'a bus for each'}, {most} exports an actor")
-    binary = asyncio.run(ensure_built(say))
+    binary = asyncio.run(ensure_built(lambda step: say(str(step))))
     with (
         running_planes(
             RANGES, binary=binary, folder=lambda name: folder / name, controllers=()

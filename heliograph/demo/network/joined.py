@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -11,6 +11,7 @@ from heliograph.demo.network.scene import NotSeen, Scene, Shown, Told
 from heliograph.lab.network import Cluster, ClusterSpec, CommandFailed, Laboratory, LaboratorySpec
 from heliograph.lab.network.mesh import Mesh
 from heliograph.lab.network.spec import NodeSpec
+from heliograph.progress import Progress
 
 SPEC: Final = LaboratorySpec(
     clusters=(
@@ -133,9 +134,7 @@ class Clusters:
 
 
 @asynccontextmanager
-async def clusters(
-    folder: Path, binary: Path, progress: Callable[[str], None]
-) -> AsyncIterator[Clusters]:
+async def clusters(folder: Path, binary: Path, progress: Progress) -> AsyncIterator[Clusters]:
     """Prepare two clusters; whatever the scenes start ends here."""
     async with AsyncExitStack() as stack:
         yield Clusters(stack, Laboratory(SPEC, folder, progress=progress), binary)

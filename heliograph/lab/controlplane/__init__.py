@@ -6,7 +6,6 @@ binary that they all are. Nothing here is imported by the three programs of Heli
 """
 
 from heliograph.lab.controlplane.build import built_path, ensure_built
-from heliograph.lab.controlplane.cache import Progress
 from heliograph.lab.controlplane.controlplane import ControlPlane
 from heliograph.lab.controlplane.errors import ControlPlaneFailed, ControlPlaneUnavailable
 from heliograph.lab.controlplane.run_kubectl import KubectlOutcome, kubectl
@@ -19,7 +18,6 @@ __all__ = [
     "ControlPlaneSettings",
     "ControlPlaneUnavailable",
     "KubectlOutcome",
-    "Progress",
     "built_path",
     "ensure_built",
     "kubectl",

@@ -16,7 +16,6 @@ from typing import Final
 import msgspec
 
 from heliograph.lab.controlplane.cache import (
-    Progress,
     build_key,
     cache_folder,
     locked,
@@ -26,12 +25,11 @@ from heliograph.lab.controlplane.command import Outcome, run
 from heliograph.lab.controlplane.errors import ControlPlaneUnavailable
 from heliograph.lab.controlplane.go import Toolchain, find_toolchain, go_version
 from heliograph.lab.controlplane.gobuild import Counter, is_download, is_package, linker_flags
+from heliograph.progress import Progress, Step
 
 MODULE: Final = Path(__file__).parent / "module"
 BINARY: Final = "heliograph-controlplane"
 
-_FETCHING: Final = "fetching the modules of the %s: {count}, {elapsed_s:.0f} s"
-_BUILDING: Final = "building the %s: {count} of about %d packages, {elapsed_s:.0f} s"
 _BUILD_S: Final = 3600.0  # six minutes on two fast cores; slow ones take their time
 _REMEDY: Final = "If modules could not be fetched, let Go reach its proxy (see `go env GOPROXY`)."
 
@@ -73,7 +71,7 @@ async def ensure_built(progress: Progress, program: GoProgram | None = None) -> 
     """Return the binary; build it first (minutes) when the cache has none of the present files.
 
     Args:
-        progress: Called with one line of text now and then, for a person who waits.
+        progress: Told how far it is, for a person who waits.
         program: Which one; the control planes' by default.
 
     Raises:
@@ -92,16 +90,19 @@ async def ensure_built(progress: Progress, program: GoProgram | None = None) -> 
 async def _build(program: GoProgram, progress: Progress) -> None:
     go_mod = (program.module / "go.mod").read_text(encoding="utf-8")
     toolchain = await find_toolchain(go_version(go_mod), cache_folder(os.environ), progress)
-    fetched = Counter(_FETCHING % program.what, progress, counts=is_download)
+    fetching = Step(f"fetching the modules of the {program.what}", done=0, unit="modules")
+    fetched = Counter(fetching, progress, counts=is_download)
     listed = await _go(program, toolchain, "list", "-deps", ".", on_line=fetched)
-    # Go does not name what it has compiled before, so the count may end below this total.
     total = sum(map(is_package, listed.lines))
-    built = Counter(_BUILDING % (program.what, total), progress)
+    building = Step(f"building the {program.what}", done=0, total=total, unit="packages")
+    built = Counter(building, progress)
     with tempfile.TemporaryDirectory(dir=program.path.parent) as folder:
         partial = Path(folder) / program.binary
         options = ("-v", "-trimpath", "-buildvcs=false", "-ldflags", program.flags(go_mod))
         await _go(program, toolchain, "build", *options, "-o", str(partial), ".", on_line=built)
         partial.rename(program.path)
+    # Go does not name what it has compiled before, so the count may have ended below the total.
+    progress(msgspec.structs.replace(building, done=total))
     await asyncio.to_thread(toolchain.remove)
 
 

@@ -7,13 +7,12 @@ import fcntl
 import hashlib
 import os
 import platform
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-Progress = Callable[[str], None]
-"""Called with one line of text now and then, for a person who waits."""
+from heliograph.progress import Progress, Step
 
 _INPUTS: Final = ("go.mod", "go.sum", "*.go")
 _POLL_S: Final = 0.2
@@ -52,7 +51,7 @@ async def locked(path: Path, progress: Progress) -> AsyncIterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if not _try_lock(descriptor):
-            progress("another process is building the control planes; waiting for it")
+            progress(Step("another process is building the control planes; waiting for it"))
             async with asyncio.timeout(_LOCK_S):
                 while not _try_lock(descriptor):  # noqa: ASYNC110 - no event comes from outside
                     await asyncio.sleep(_POLL_S)

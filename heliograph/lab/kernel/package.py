@@ -10,10 +10,11 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from heliograph.lab.controlplane.cache import Progress, cache_folder, locked
+from heliograph.lab.controlplane.cache import cache_folder, locked
 from heliograph.lab.controlplane.command import Outcome, run
 from heliograph.lab.kernel.errors import KernelUnavailable
 from heliograph.lab.kernel.requirements import apt_get
+from heliograph.progress import Progress, Step
 
 META_PACKAGE: Final = "linux-image-6.12-amd64"
 """Depends on the newest 6.12; the cloud kernels have no 9p, through which the guest sees files."""
@@ -47,7 +48,7 @@ async def _fetch(folder: Path, progress: Progress) -> Path:
     if not os.geteuid():
         await apt_get("update")
     package = await _package()
-    progress(f"fetching {package} (100 MB)")
+    progress(Step(f"fetching {package} (100 MB)"))
     with tempfile.TemporaryDirectory(dir=folder) as partial:
         await apt_get("download", package, cwd=Path(partial))
         outcome = await _unpack(Path(partial))

@@ -9,9 +9,9 @@ import sysconfig
 from pathlib import Path
 from typing import Final
 
-from heliograph.lab.controlplane.cache import Progress
 from heliograph.lab.controlplane.command import run
 from heliograph.lab.kernel.errors import KernelUnavailable
+from heliograph.progress import Progress, Step
 
 _PACKAGES: Final = {
     "qemu-system-x86_64": "qemu-system-x86",
@@ -65,7 +65,7 @@ async def ensure_packages(progress: Progress) -> None:
     if os.geteuid() or not shutil.which("apt-get"):
         why = f"these Debian packages, or what is in them, are missing: {names}"
         raise KernelUnavailable(why, remedy=f"As root: apt-get install {names}")
-    progress(f"installing {names}")
+    progress(Step(f"installing {names}"))
     await apt_get("update")
     await apt_get("install", "--yes", "--no-install-recommends", *missing)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -19,6 +19,7 @@ from heliograph.lab.network.node import Node
 from heliograph.lab.network.router import Router
 from heliograph.lab.network.spec import ClusterSpec, LaboratorySpec
 from heliograph.lab.network.tools import ip, nft
+from heliograph.progress import Progress, Step
 
 _GATEWAY: Final = "gateway"
 _CONTROL_PLANE: Final = "control-plane"
@@ -26,7 +27,7 @@ _WHERE: Final = ("all", "default")
 _NOT_BUILT: Final = Path("/nonexistent/heliograph-controlplane")  # and nothing runs it
 
 
-def _quietly(_line: str) -> None:
+def _quietly(_step: Step) -> None:
     """Tell nobody."""
 
 
@@ -36,7 +37,7 @@ class Laboratory:
     Args:
         spec: What it is like.
         folder: Empty or absent; takes keys, data and logs. It is not removed.
-        progress: Called with a line of text now and then, for a person who waits.
+        progress: Told how far it is, for a person who waits.
 
     Attributes:
         clusters: By name.
@@ -44,7 +45,7 @@ class Laboratory:
     """
 
     def __init__(
-        self, spec: LaboratorySpec, folder: Path, *, progress: Callable[[str], None] = _quietly
+        self, spec: LaboratorySpec, folder: Path, *, progress: Progress = _quietly
     ) -> None:
         self._spec, self._folder, self._progress = spec, folder.absolute(), progress
         self._holder: Namespaces | None = None
@@ -73,7 +74,7 @@ class Laboratory:
         try:
             await self._build(binary or _NOT_BUILT)
             if self._spec.kubernetes:
-                self._progress(f"starting {len(self.clusters)} clusters")
+                self._progress(Step(f"starting {len(self.clusters)} clusters"))
                 await asyncio.gather(*(cluster.start() for cluster in self.clusters.values()))
         except BaseException:
             await asyncio.to_thread(self.stop)

@@ -22,6 +22,7 @@ from heliograph.imports.consume import Cause, ImportBus
 from heliograph.imports.waiting import Waiting
 from heliograph.kube.client import KubeClient
 from heliograph.metrics import Metrics
+from heliograph.progress.backlog import Backlog
 from heliograph.pulse import Pulse
 from heliograph.resolve import Resolver
 from heliograph.telemetry import Span, Telemetry
@@ -146,6 +147,11 @@ class Agent:
                 "tunnels", self._done.is_set(), "they are not as they should be; the log says why"
             ),
         )
+
+    def backlog(self) -> Backlog:
+        """Return how many tunnels stand; they are set all at once."""
+        standing = self._keeper.standing
+        return Backlog(len(standing.device.peers) if standing else 0, 0, "tunnels")
 
     async def caught_up(self) -> None:
         """Wait until everything is heard, said and set."""
