@@ -79,6 +79,8 @@ class Tracing(msgspec.Struct, frozen=True, kw_only=True):
         p50_ratio: Median of each round divided by that without traces; the median of all rounds.
         p99_ratio: 99th percentile of all samples divided by that without traces. Of "off_again"
             both are noise, and nothing below them is anything else.
+        p99_interval: Where that ratio lies with 95 % confidence, by drawing rounds again and again
+            (bootstrap); an interval with 1 in it shows no difference.
         samples: How many changes, on each side.
         rounds: In how many turns.
         spans: How many the collector received.
@@ -87,6 +89,7 @@ class Tracing(msgspec.Struct, frozen=True, kw_only=True):
     sides: dict[str, Latencies]
     p50_ratio: dict[str, float]
     p99_ratio: dict[str, float]
+    p99_interval: dict[str, tuple[float, float]]
     samples: int
     rounds: int
     spans: int

@@ -6,6 +6,7 @@ In turns, each with processes of its own; spans go to a real collector on the sa
 from __future__ import annotations
 
 import asyncio
+import random
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +40,7 @@ SIDES: Final[Mapping[str, Mapping[str, str]]] = {
 """Environment of each side's programs; one of them twice, to show what is noise."""
 
 _PORTS: Final = 20_000
+_DRAWS: Final = 1000
 
 
 async def tracing(samples: int, rounds: int, progress: Progress) -> Tracing:
@@ -78,10 +80,26 @@ def figures(seconds: Mapping[str, Sequence[Sequence[float]]], *, spans: int) -> 
             for side in traced
         },
         p99_ratio={side: round(found[side].p99 / found["off"].p99, 3) for side in traced},
+        p99_interval={side: _interval(seconds[side], seconds["off"]) for side in traced},
         samples=len(pooled["off"]),
         rounds=len(seconds["off"]),
         spans=spans,
     )
+
+
+def _interval(
+    ours: Sequence[Sequence[float]], off: Sequence[Sequence[float]]
+) -> tuple[float, float]:
+    """Return where the ratio of 99th percentiles lies: in 95 of 100 draws of as many rounds."""
+    dice, rounds = random.Random(0), range(len(ours))  # noqa: S311 - the same figures each time
+    ratios = []
+    for _ in range(_DRAWS):
+        drawn = dice.choices(rounds, k=len(rounds))
+        both = ([s for number in drawn for s in side[number]] for side in (ours, off))
+        a, b = (latencies(sample).p99 for sample in both)
+        ratios.append(a / b)
+    fortieths = statistics.quantiles(ratios, n=40, method="inclusive")
+    return round(fortieths[0], 3), round(fortieths[-1], 3)
 
 
 class _Changes:

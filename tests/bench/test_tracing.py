@@ -22,6 +22,8 @@ def test_ratios_are_to_the_side_without_traces() -> None:
 
     assert found.p50_ratio == {"sampled": 1.0, "all": 2.0}
     assert found.p99_ratio["all"] > found.p99_ratio["sampled"] >= 1.0
+    assert found.p99_interval["sampled"][0] <= 1.0 <= found.p99_interval["sampled"][1]
+    assert found.p99_interval["all"][0] > 1.0
     assert (found.samples, found.rounds, found.spans) == (9, 3, 7)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ import yaml
 from heliograph.metrics import PROGRAMS, Family, Metrics
 from tests.deploy.manifests import DEPLOY
 from tests.support.promtool import ROOT, promtool
+from tests.support.published import go_program
 
 RULES = DEPLOY / "prometheus" / "heliograph.rules.yaml"
 UNIT_TESTS = DEPLOY / "prometheus" / "heliograph.tests.yaml"
@@ -90,6 +92,19 @@ def family_of(name: str, families: dict[str, Family]) -> Family | None:
         return found
     exact = families.get(name)
     return exact if exact is not None and exact.type != "histogram" else None
+
+
+@pytest.fixture
+async def reader() -> Path:
+    """The program that reads a dashboard; built the first time."""
+    return await go_program(Path(__file__).parent / "dashboard")
+
+
+def read(reader: Path, dashboard: Path) -> str:
+    """Return what is wrong with a dashboard; empty if nothing is."""
+    done = subprocess.run([reader, dashboard], capture_output=True, text=True, check=False)
+    assert bool(done.stderr) == bool(done.returncode)
+    return done.stderr
 
 
 def test_the_rules_are_valid() -> None:
@@ -206,6 +221,29 @@ def test_the_dashboard_holds_together() -> None:
         taken |= cells
     assert all(panel["datasource"]["uid"] == "${datasource}" for panel in panels())
     assert {v["name"] for v in dashboard["templating"]["list"]} == {"datasource", "cluster"}
+
+
+@pytest.mark.timeout(400)  # the first time, the reader is built
+def test_the_dashboard_is_of_grafanas_schema(reader: Path) -> None:
+    """By Grafana's published types: no field is missing, and none unknown."""
+    assert read(reader, DASHBOARD) == ""
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ('"expr"', '"expression"', "expr: required field is missing"),
+        ('"showLegend"', '"showLegends"', "unexpected field 'showLegends'"),
+    ],
+)
+def test_another_dashboard_is_not(
+    reader: Path, tmp_path: Path, right: str, wrong: str, said: str
+) -> None:
+    """A field by another name is found, also within a panel of a kind of its own."""
+    changed = tmp_path / "dashboard.json"
+    changed.write_text(DASHBOARD.read_text("utf-8").replace(right, wrong), "utf-8")
+    assert said in read(reader, changed)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
