@@ -11,7 +11,7 @@ import os
 import posixpath
 import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from properdocs.config.defaults import ProperDocsConfig
 from properdocs.structure.files import File, Files
@@ -25,20 +25,28 @@ _LINK: Final = re.compile(r"(?<=\]\()(\.\./[^)#\s]*)")
 _SECTIONS: Final = {
     "How to": ("how-to/*.md",),
     "Reference": ("reference/*.md", "contract/README.md"),
-    "Explanation": ("how-it-works.md", "performance.md", "adr/*.md"),
+    "Explanation": ("how-it-works.md", "performance.md"),
 }
+_DECISIONS: Final = "adr/*.md"
+"""They are many, so they fold away, below the explanation."""
+
 _log = logging.getLogger(f"properdocs.hooks.{__name__}")
 
 
 def on_config(config: ProperDocsConfig) -> ProperDocsConfig:
     """Set the navigation: pages that are added to a folder are found."""
     docs = Path(config.docs_dir)
-    sections = [
-        {title: [str(path.relative_to(docs)) for one in found for path in sorted(docs.glob(one))]}
+    sections: dict[str, list[Any]] = {
+        title: [page for one in found for page in _pages(docs, one)]
         for title, found in _SECTIONS.items()
-    ]
-    config.nav = ["index.md", "tutorial.md", *sections]
+    }
+    sections["Explanation"].append({"Decisions": _pages(docs, _DECISIONS)})
+    config.nav = ["index.md", "tutorial.md", *({title: sections[title]} for title in sections)]
     return config
+
+
+def _pages(docs: Path, pattern: str) -> list[str]:
+    return [str(path.relative_to(docs)) for path in sorted(docs.glob(pattern))]
 
 
 def on_files(files: Files, *, config: ProperDocsConfig) -> Files:
