@@ -15,18 +15,20 @@ help: ## list the targets
 
 setup: $(VENV)/ready packages ## install into .venv, and packages if they are missing
 
-packages: ## see to nft and ip, for networks, and to promtool: on Debian, as root
+packages: ## see to nft and ip, for networks, promtool, zsh and fish: on Debian, as root
 	@$(PYTHON) tools/promtool.py > /dev/null || true
 	@PATH="$$PATH:/usr/sbin:/sbin"; \
-	if command -v nft > /dev/null && command -v ip > /dev/null; then exit 0; fi; \
+	if command -v nft > /dev/null && command -v ip > /dev/null && \
+		command -v zsh > /dev/null && command -v fish > /dev/null; then exit 0; fi; \
 	if ! [ -e /etc/debian_version ] || [ "$$(id -u)" != 0 ]; then \
-		echo "Networks in the laboratory need nft and ip, and their tests are skipped: install nftables and iproute2."; \
+		echo "Some of nft, ip, zsh and fish are missing, and tests of networks and of completion are skipped:" \
+			"install nftables, iproute2, zsh and fish."; \
 		exit 0; \
 	fi; \
-	echo "Installing nftables and iproute2, which networks in the laboratory need."; \
+	echo "Installing what is missing of nftables and iproute2 (for networks), zsh and fish (for completion)."; \
 	apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
-		apt-get -qq --yes --no-install-recommends install nftables iproute2 > /dev/null || \
-		echo "That failed; everything else works, and tests of networks are skipped."
+		apt-get -qq --yes --no-install-recommends install nftables iproute2 zsh fish > /dev/null || \
+		echo "That failed; everything else works, and tests of networks and of completion are skipped."
 
 $(VENV)/ready: requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

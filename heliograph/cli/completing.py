@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from cyclopts import Parameter
+
+_ZSH_END: Final = """
+# In a folder of fpath, under whatever name, it completes when it is loaded; sourced, from now on.
+case $funcstack[1] in
+  _*heliograph) _cyclopts_heliograph "$@" ;;
+  *) compdef _cyclopts_heliograph heliograph ;;
+esac
+"""
+"""What cyclopts leaves out: its script only defines a function, which a file's name must equal."""
 
 
 def completion(
@@ -20,5 +29,5 @@ def completion(
     """
     from heliograph.cli.app import app  # noqa: PLC0415 - it has this command too
 
-    sys.stdout.write(app.generate_completion(shell=shell))
+    sys.stdout.write(app.generate_completion(shell=shell) + (_ZSH_END if shell == "zsh" else ""))
     return 0

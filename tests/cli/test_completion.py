@@ -40,14 +40,19 @@ class Terminal:
         self._seen = self._seen.partition(text)[2]
 
 
-@contextmanager
-def bash(home: Path) -> Iterator[Terminal]:
-    """Run bash as a person does, with nothing of this machine's."""
-    program = shutil.which("bash")
+def installed(shell: str) -> str:
+    """Return where a shell is; skip the test where it is not, but not in CI."""
+    program = shutil.which(shell)
     if program is None:
-        pytest.skip("there is no bash here")
+        sentence = f"there is no {shell} here; `make packages` installs it on Debian, as root"
+        pytest.fail(sentence) if os.environ.get("CI") else pytest.skip(sentence)
+    return program
+
+
+@contextmanager
+def running(home: Path, *command: str) -> Iterator[Terminal]:
+    """Run a shell as a person does, with nothing of this machine's."""
     screen, keyboard = pty.openpty()
-    command = [program, "--norc", "--noprofile", "-i"]
     environment = {"PS1": "$ ", "HOME": str(home), "TERM": "dumb", "INPUTRC": os.devnull}
     shell = subprocess.Popen(
         command, stdin=keyboard, stdout=keyboard, stderr=keyboard, env=environment
@@ -68,20 +73,50 @@ def test_bash_completes_commands_and_flags(
     assert run(["completion", "bash"]) == 0
     (tmp_path / "script").write_text(capsys.readouterr().out, encoding="utf-8")
 
-    with bash(tmp_path) as terminal:
+    with running(tmp_path, installed("bash"), "--norc", "--noprofile", "-i") as terminal:
         terminal.type("heliograph() { echo ran \"<$*>\"; }; source ~/script; echo rea''dy\n")
         terminal.see("ready")
         terminal.type("heliograph ev\t--fol\t\n")
         terminal.see("ran <events --follow>")
 
 
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_other_shells_have_scripts(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A script that knows the commands."""
-    assert run(["completion", shell]) == 0
-    out = capsys.readouterr().out
-    assert "rotate-keys" in out
-    assert {"zsh": "#compdef heliograph", "fish": "complete -c heliograph"}[shell] in out
+@pytest.mark.parametrize(
+    "ready",
+    [
+        "autoload -Uz compinit; compinit -D; source ~/_heliograph",
+        "fpath=(~ $fpath); autoload -Uz compinit; compinit -D",
+    ],
+    ids=["sourced", "among zsh's own"],
+)
+def test_zsh_completes_commands_and_flags(
+    ready: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same, whether the script is sourced or lies in a folder of such functions."""
+    assert run(["completion", "zsh"]) == 0
+    (tmp_path / "_heliograph").write_text(capsys.readouterr().out, encoding="utf-8")
+
+    with running(tmp_path, installed("zsh"), "-f", "-i") as terminal:
+        terminal.type(f"heliograph() {{ echo ran \"<$*>\"; }}; {ready}; echo rea''dy\n")
+        terminal.see("ready")
+        terminal.type("heliograph ev\t--fol\t\n")
+        terminal.see("ran <events --follow>")
+
+
+def test_fish_completes_commands_and_flags(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As fish itself says what it would offer, with what it is."""
+    assert run(["completion", "fish"]) == 0
+    script = tmp_path / "script"
+    script.write_text(capsys.readouterr().out, encoding="utf-8")
+
+    asked = f"source {script}; complete -C 'heliograph ev'; complete -C 'heliograph events --fol'"
+    command = [installed("fish"), "--no-config", "-c", asked]
+    said = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={"HOME": str(tmp_path)}
+    )
+    offered = [line.partition("\t")[0] for line in said.stdout.splitlines()]
+    assert offered == ["events", "--follow"]
 
 
 def test_an_unknown_shell(capsys: pytest.CaptureFixture[str]) -> None:
