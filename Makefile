@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 SOURCES := heliograph services tests tools
 MINUTES ?= 30
 SEED ?=
+# A file is one worker's, with the clusters that its tests share; most tests wait more than they work.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 KERNEL_TESTS := $(BIN)/python -m pytest -p no:cacheprovider tests/wireguard -m wireguard_kernel
 
 .PHONY: help setup packages demo test soak check generate site format controlplane lock clean
@@ -52,7 +54,7 @@ test: setup ## run all tests, on real control planes too
 	@$(BIN)/python -m heliograph.lab.collector || test -z "$$CI"
 	@# The same with promtool, which tests the alert rules.
 	@$(PYTHON) tools/promtool.py > /dev/null || test -z "$$CI"
-	$(BIN)/python -m pytest $(or $(PYTEST_ARGS),-m "not wireguard_kernel")
+	$(PYTEST) $(or $(PYTEST_ARGS),-m "not wireguard_kernel")
 	@# The rest needs WireGuard in the kernel: the machine's, or Debian's under QEMU, in a minute or two.
 	@# Not where a part was asked for. 69: nothing ran, and a sentence says why; in CI a failure.
 	@test -n "$(PYTEST_ARGS)" || $(BIN)/python -m heliograph.lab.kernel $(KERNEL_TESTS) \

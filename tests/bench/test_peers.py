@@ -9,6 +9,7 @@ from heliograph.bench.many_nodes import announced_cluster, announced_nodes, clus
 from heliograph.bench.peers import peers
 from heliograph.bench.planning import picture_of, planned_s, planning
 from heliograph.errors import InputError
+from heliograph.progress import Step
 
 
 def test_all_announced_nodes_are_peers_of_their_own() -> None:
@@ -50,13 +51,13 @@ def test_ten_large_clusters_have_ranges_of_their_own() -> None:
 async def test_the_peerers_memory_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Idle, with all Peers written, and started again over them."""
     monkeypatch.setattr(memory, "_REST_SAMPLES", 2)
-    told: list[str] = []
+    told: list[Step] = []
 
     figures = await memory.peerer_memory(2, 6, told.append)
 
     assert (figures.clusters, figures.nodes) == (2, 6)
     assert min(figures.idle_bytes, figures.bytes, figures.restarted_bytes) > 10 << 20
-    assert "6 Peers are set" in told
+    assert Step("setting Peers", done=6, total=6, unit="Peers") in told
 
 
 @pytest.mark.parametrize(("samples", "nodes"), [(1, 5000), (2, 9), (2, 10_001)])

@@ -534,7 +534,7 @@ async def test_no_lease_vouches_for_a_stream_that_is_being_filled(
             yield
         await asyncio.sleep(0.3)  # a busy machine: several leases are due meanwhile
 
-    monkeypatch.setattr("services.watcher.watcher.alongside", slowly)
+    monkeypatch.setattr("services.watcher.stream.alongside", slowly)
     world.export()
     async with world.watching() as watching, connected(world.server.url) as other:
         await other.subscribe(str(CLUSTER), hear)
