@@ -174,6 +174,26 @@ class Heartbeats(msgspec.Struct, frozen=True, kw_only=True):
     nodes: int
 
 
+class Followed(msgspec.Struct, frozen=True, kw_only=True):
+    """What `heliograph events --follow` needs while Services change without a pause.
+
+    Attributes:
+        per_second: Changes published each second.
+        messages: How many in all; each was told.
+        behind_s: How long after the last one all of them were.
+        cpu_share: Of one core, of the follower.
+        bytes_before: Its memory, resident, before the first change.
+        bytes_after: The same after the last one.
+    """
+
+    per_second: int
+    messages: int
+    behind_s: float
+    cpu_share: float
+    bytes_before: int
+    bytes_after: int
+
+
 def at_rest(samples: Sequence[Mapping[str, int]], count: int) -> bool:
     """Tell whether the latest `count` samples show, for each program, the same but for noise."""
     if len(samples) < count:

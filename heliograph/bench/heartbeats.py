@@ -9,16 +9,15 @@ import asyncio
 import base64
 import hashlib
 import itertools
-import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from heliograph.bench.figures import Heartbeats
-from heliograph.bench.stage import NotSeen, program_child
+from heliograph.bench.stage import NotSeen, cpu_share, program_child
 from heliograph.bus import ConnectionSettings, Message, connect
 from heliograph.bus.background import alongside
 from heliograph.contract.subjects import Kind, kind_of
@@ -45,7 +44,7 @@ T = TypeVar("T")
 async def heartbeats(nodes: int, seconds: float, progress: Progress) -> Heartbeats:
     """Measure a watcher of so many nodes for so long; a minute has two beats of each."""
     async with _watched() as (east, watcher, published):
-        idle, _ = await _share(watcher, asyncio.sleep(_IDLE_S))
+        idle, _ = await cpu_share(watcher, asyncio.sleep(_IDLE_S))
         begun_s = time.monotonic()
         await _apply(east, range(nodes))
         async with alongside(_beat(east, nodes, begun_s)):
@@ -53,7 +52,7 @@ async def heartbeats(nodes: int, seconds: float, progress: Progress) -> Heartbea
             await asyncio.sleep(_REST_S)
             published.clear()
             progress(Step(f"they beat once each {PERIOD_S:.0f} s, for {seconds:.0f} s"))
-            share, beats = await _share(watcher, _beats(east, seconds))
+            share, beats = await cpu_share(watcher, _beats(east, seconds))
         return Heartbeats(
             cpu_share=share,
             idle_cpu_share=idle,
@@ -124,19 +123,6 @@ async def _beats(east: MemoryCluster, seconds: float) -> int:
 def _version(east: MemoryCluster) -> int:
     """Return the counter of writes."""
     return int(east.apply(_node(0))["metadata"]["resourceVersion"])
-
-
-async def _share(child: Child, during: Awaitable[T]) -> tuple[float, T]:
-    """Return which share of one core a process needed, and what was awaited meanwhile."""
-    cpu_s, begun_s = _cpu_s(child), time.monotonic()
-    result = await during
-    return round((_cpu_s(child) - cpu_s) / (time.monotonic() - begun_s), 4), result
-
-
-def _cpu_s(child: Child) -> float:
-    """Return the processor time of a process in seconds (proc(5), utime and stime)."""
-    fields = Path(f"/proc/{child.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _node(number: int) -> Json:

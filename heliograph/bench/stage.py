@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -38,6 +40,7 @@ from heliograph.run.joined import embedded_bus
 NAMESPACE: Final = "bench"
 _SEEN_S: Final = 120.0
 _AT_ONCE: Final = 64
+T = TypeVar("T")
 
 
 class NotSeen(HeliographError):
@@ -211,6 +214,19 @@ def resident_bytes(child: Child) -> int:
     status = Path(f"/proc/{child.pid}/status").read_text(encoding="utf-8")
     found = re.search(r"VmRSS:\s+(\d+) kB", status)
     return int(found.group(1)) * 1024 if found else 0
+
+
+async def cpu_share(child: Child, during: Awaitable[T]) -> tuple[float, T]:
+    """Return which share of one core a process needed, and what was awaited meanwhile."""
+    cpu_s, begun_s = _cpu_s(child), time.monotonic()
+    result = await during
+    return round((_cpu_s(child) - cpu_s) / (time.monotonic() - begun_s), 4), result
+
+
+def _cpu_s(child: Child) -> float:
+    """Return the processor time of a process in seconds (proc(5), utime and stime)."""
+    fields = Path(f"/proc/{child.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def program_child(

@@ -157,6 +157,7 @@ def peers(
         Literal["json", "yaml"] | None,
         Parameter(name=("--output", "-o"), help="For programs, instead of a table."),
     ] = None,
+    json: Annotated[bool, Parameter(help="The same as --output json.", negative="")] = False,
     **flags: Any,  # noqa: ANN401 - see with_flags
 ) -> int:
     """Show the tunnels of a cluster's nodes, as their WireGuard agents see them.
@@ -172,7 +173,7 @@ def peers(
 
     asked, common = load(AskSettings, flags), load(BusSettings, flags)
     logs.configure("error", human=True)
-    return program.run(peers_shown.peers(common, asked, which, output))
+    return program.run(peers_shown.peers(common, asked, which, "json" if json else output))
 
 
 @app.command(name="streams")

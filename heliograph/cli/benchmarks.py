@@ -93,6 +93,23 @@ def bench_memory(
     return _bench(lambda progress: memory(fewer, more, progress), as_json=json)
 
 
+@bench.command(name="events")
+def bench_events(
+    *,
+    rate: Annotated[int, Parameter(help="Changes of Services each second.")] = 5000,
+    seconds: Annotated[float, Parameter(help="For how long.")] = 30,
+    json: Json = False,
+) -> int:
+    """Measure what `heliograph events --follow` needs while Services change without a pause.
+
+    Example:
+        heliograph bench events --rate 5000 --json
+    """
+    from heliograph.bench.followed import followed  # noqa: PLC0415 - keeps `--help` quick
+
+    return _bench(lambda progress: followed(rate, seconds, progress), as_json=json)
+
+
 @bench.command(name="peers")
 def bench_peers(
     *,

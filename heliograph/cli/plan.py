@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from heliograph import logs, program
+from heliograph.errors import InputError
 
 plan = App(
     name="plan", help="Show what would be done between clusters, without a bus; nothing is written."
@@ -38,6 +39,9 @@ ExitCode = Annotated[
         negative="",
     ),
 ]
+AsList = Annotated[
+    bool, Parameter(help="Print a JSON list, one object for each change.", negative="")
+]
 
 
 @plan.command(name="mirrors")
@@ -49,9 +53,7 @@ def mirrors(
         bool, Parameter(help="As if the reflector created namespaces.", negative="")
     ] = False,
     exit_code: ExitCode = False,
-    json: Annotated[
-        bool, Parameter(help="Print a JSON list, one object for each change.", negative="")
-    ] = False,
+    json: AsList = False,
 ) -> int:
     """Show what the reflector of a cluster would create, change and remove, as a diff.
 
@@ -97,6 +99,7 @@ def peers(  # noqa: PLR0913 - each is a flag
         Parameter(help="With --as-kgctl: instead of what the nodes say."),
     ] = "auto",
     exit_code: ExitCode = False,
+    json: AsList = False,
 ) -> int:
     """Show which Peers the peerer of a cluster would create, change and remove, as a diff.
 
@@ -110,12 +113,15 @@ def peers(  # noqa: PLR0913 - each is a flag
     from heliograph.cli import planned_peers  # noqa: PLC0415 - keeps `--help` quick
 
     logs.configure("error", human=True)
+    if json and (output or as_kgctl):
+        raise InputError("--json shows what changes, --output and --as-kgctl whole Peers: give one")
     asked = planned_peers.Asked(
         exporting=tuple(exporting),
         importing=importing,
         nodes=tuple(node or ()),
         extras=planned_peers.extras_of(allowed_ips or ()),
         output=output,
+        json=json,
     )
     if as_kgctl:
         granularity = "" if mesh_granularity == "auto" else mesh_granularity

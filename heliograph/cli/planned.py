@@ -72,16 +72,16 @@ async def mirrors(clusters: Clusters, showing: Showing, *, create_namespaces: bo
     overlaps = [change for change in changes if change.reason == REASON]
     for change in overlaps:
         framed(f"{change.name} is refused ({change.reason})", change.message)
-    if showing.json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(changes)).decode() + "\n")
-    else:
-        show(changes)
+    show(changes, as_json=showing.json)
     to_do = any(change.action != "refuse" for change in changes)
     return 1 if showing.exit_code and (to_do or overlaps) else 0
 
 
-def show(changes: Sequence[Change]) -> None:
+def show(changes: Sequence[Change], *, as_json: bool) -> None:
     """Print a plan on standard output, in colours on a terminal (and not with NO_COLOR)."""
+    if as_json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(changes)).decode() + "\n")
+        return
     console = Console(highlight=False, soft_wrap=True)
     for change in changes:
         for line in lines_of(change):

@@ -35,6 +35,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         nodes: Only the Peers that these nodes are in; empty for all.
         extras: More ranges, canonical.
         output: How whole Peers are printed; None to show what changes.
+        json: Whether what changes is printed as a JSON list.
     """
 
     exporting: tuple[str, ...]
@@ -42,6 +43,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     nodes: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
     output: Output | None = None
+    json: bool = False
 
 
 def extras_of(texts: Iterable[str]) -> tuple[str, ...]:
@@ -70,7 +72,7 @@ async def peers(asked: Asked, *, exit_code: bool) -> int:
     wanted = tuple(_of_nodes(planned, asked.nodes))
     changes = [c for c in changes_of(planned) if not asked.nodes or c.name in {*wanted}]
     if asked.output is None:
-        show(changes)
+        show(changes, as_json=asked.json)
     else:
         found = {n: p for one in planned.outlooks for n, p in one.after.items() if n in wanted}
         sys.stdout.write(_printed(found, asked.output))

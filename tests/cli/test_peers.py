@@ -222,6 +222,23 @@ async def test_a_bus_without_agents_is_told_apart(server: EmbeddedServer) -> Non
         await ask(server, wait_s=0.2)
 
 
+def test_json_has_a_flag_of_its_own_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As every list of ours; here it is the same as `-o json`."""
+    asked: list[object] = []
+
+    async def note(*given: object) -> int:
+        asked.append(given[-1])
+        return 0
+
+    monkeypatch.setattr("heliograph.cli.peers_shown.peers", note)
+    assert run(["peers", "--cluster", "east", "--json"]) == 0
+    assert run(["peers", "--cluster", "east", "-o", "yaml"]) == 0
+    assert asked == ["json", "yaml"]
+    assert capsys.readouterr().err == ""
+
+
 def test_a_cluster_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
     """Bad input: one sentence, exit code 2."""
     assert run(["peers"]) == 2

@@ -153,6 +153,19 @@ def test_the_plan_is_a_diff(one: Ground, capsys: pytest.CaptureFixture[str]) -> 
     assert one.clusters["west"].writes == writes
 
 
+def test_what_changes_is_a_list_for_programs(
+    one: Ground, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of mirrors: an object for each change, with the Peer as it would be."""
+    assert one.plan("--json") == 0
+    (change,) = json.loads(capsys.readouterr().out)
+    assert (change["action"], change["kind"], change["name"]) == (
+        *("create", "Peer"),
+        "east.node.a-cp",
+    )
+    assert change["object"]["spec"]["publicKey"] == K1
+
+
 def test_whole_peers_are_what_would_be_applied(
     one: Ground, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -183,6 +196,7 @@ BAD = {
     "no importing cluster": (["--from", "EAST"], "--to is missing"),
     "a node that is none": (["--from", "EAST", "--to", "WEST", "--node", "x"], "'x' is no peer"),
     "a range without mask": (["--from", "EAST", "--allowed-ips", "10.0.0.0"], "'10.0.0.0' is no"),
+    "two forms": (["--from", "EAST", "--to", "WEST", "--json", "-o", "yaml"], "give one"),
     "one cluster twice": (["--from", "EAST", "--to", "EAST"], "is in --from and in --to"),
 }
 
