@@ -6,11 +6,11 @@ import msgspec
 
 
 class Backlog(msgspec.Struct, frozen=True):
-    """What a program has done since it began, and what it knows to be left.
+    """How many things are as they should be, and how many are not yet.
 
     Attributes:
-        done: How many.
-        left: How many more; more may become known.
+        done: How many are.
+        left: How many are not; more may become known.
         unit: Of what, in the plural.
     """
 

@@ -19,6 +19,10 @@ from heliograph.progress.shown import Begin, on_terminal, shown
 from heliograph.progress.spaced import Spaced
 
 _LOOK_EVERY_S: Final = 0.5
+_LOOK_SELDOM_S: Final = 5.0
+_LESS_OFTEN: Final = 1.02
+"""A cluster that is dead may be waited for for days: after four minutes it is looked every 5 s."""
+
 _LOG_EVERY_S: Final = 10.0
 
 _log = structlog.get_logger()
@@ -64,8 +68,10 @@ async def first_sync(what: str, running: Syncing, progress: Progress) -> None:
 
 
 async def _look_again(text: str, running: Syncing, progress: Progress) -> None:
+    delay_s = _LOOK_EVERY_S
     while True:
-        await asyncio.sleep(_LOOK_EVERY_S)
+        await asyncio.sleep(delay_s)
+        delay_s = min(_LOOK_SELDOM_S, delay_s * _LESS_OFTEN)
         progress(step_of(text, running.backlog(), running.conditions()))
 
 
@@ -79,9 +85,8 @@ def step_of(text: str, backlog: Backlog, conditions: tuple[Condition, ...]) -> S
 
 def _logged(step: Step) -> None:
     left = None if step.total is None else step.total - (step.done or 0)
-    event = "finished" if step.complete else "going on"
     _log.info(
-        f"first sync {event}",
+        "first sync finished" if step.complete else "first sync going on",
         what=step.text,
         done=step.done,
         left=left,
