@@ -9,7 +9,8 @@ from typing import Final
 
 import msgspec
 
-from heliograph.bus import BusUnreachable, ConnectionSettings, PermissionDenied
+from heliograph.bus import ConnectionSettings, PermissionDenied
+from heliograph.cli.reaching import needing_a_bus
 from heliograph.clock import now_ns, rfc3339
 from heliograph.contract.names import parse_cluster_id
 from heliograph.errors import InputError
@@ -44,9 +45,8 @@ async def show(settings: ConnectionSettings, asked: Asked, *, as_json: bool) -> 
     await _see_to_clusters(settings, asked.clusters)
     lines = Lines(settings.shown_urls[0], as_json=as_json)
     try:
-        await _print_all(settings, asked, lines)
-    except BusUnreachable as error:
-        raise InputError(f"{error} Mirrors stay as they are without it.") from error
+        with needing_a_bus():
+            await _print_all(settings, asked, lines)
     except BrokenPipeError:  # such as `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if not lines.printed and not as_json:

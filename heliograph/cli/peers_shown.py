@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import Final, Literal
 
 import msgspec
@@ -11,6 +12,7 @@ import yaml
 
 from heliograph.cli.asked import AskSettings
 from heliograph.cli.columns import in_columns
+from heliograph.cli.reaching import needing_a_bus
 from heliograph.contract.names import ClusterId, parse_cluster_id
 from heliograph.contract.tunnels import Tunnel
 from heliograph.errors import HeliographError, InputError
@@ -65,7 +67,9 @@ async def peers(
         InputError: Nothing is called `which`.
     """
     cluster = parse_cluster_id(settings.cluster)
-    async with bus(program.bus("peers", cluster)) as connection:
+    async with AsyncExitStack() as stack:
+        with needing_a_bus():
+            connection = await stack.enter_async_context(bus(program.bus("peers", cluster)))
         told = await ask_tunnels(connection, cluster, within_s=settings.wait_s)
     report = select(cluster, told, which)
     if output is not None:

@@ -18,8 +18,9 @@ from heliograph.bus import Connection
 from heliograph.check.finding import Finding
 from heliograph.cli.columns import in_columns
 from heliograph.cli.findings import line_of
+from heliograph.cli.reaching import needing_a_bus
 from heliograph.clock import now_ns, rfc3339
-from heliograph.errors import HeliographError, InputError
+from heliograph.errors import HeliographError
 from heliograph.overview.facts import MeshFacts
 from heliograph.overview.judge import judge
 from heliograph.overview.rows import ClusterRow, rows
@@ -79,14 +80,25 @@ async def watch(reach: Reach, *, as_json: bool) -> int:
         if console.is_terminal and not as_json:
             live = stack.enter_context(Live(console=console, auto_refresh=False, screen=True))
             show = partial(live.update, refresh=True)
+        since = ""
         while True:
             try:
                 report = await _report(connections)
             except HeliographError as error:
-                show(Text(f"{rfc3339(now_ns())} {error} Mirrors stay as they are."))
+                since = since or rfc3339(now_ns())
+                said = _away(connections, error, since)
+                sys.stderr.write(f"{said}\n") if as_json else show(Text(said))
             else:
+                since = ""
                 _print_json(report) if as_json else show(shown(report))
             await asyncio.sleep(_EVERY_S)
+
+
+def _away(connections: Iterable[Connection], error: HeliographError, since: str) -> str:
+    """Return which bus is not reached, or what else is wrong, and since when."""
+    away = " and ".join(one.shown_url for one in connections if not one.connected)
+    what = f"bus {away} is not reached" if away else str(error).rstrip(".")
+    return f"{what}, since {since}; mirrors stay as they are"
 
 
 def _print_json(report: Report) -> None:
@@ -95,10 +107,8 @@ def _print_json(report: Report) -> None:
 
 
 async def _connect(stack: AsyncExitStack, reach: Reach) -> list[Connection]:
-    try:
+    with needing_a_bus():
         found = await buses(stack, partial(reach.bus.bus, "status", reach.owner), reach.import_from)
-    except InputError as error:
-        raise InputError(f"{error} Mirrors stay as they are without it.") from error
     return list(dict.fromkeys((found.home, *(one.connection for one in found.imports))))
 
 

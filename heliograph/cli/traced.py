@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Final, NoReturn
 
 import msgspec
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from heliograph.bus import Connection, ConnectionSettings, PermissionDenied
+from heliograph.cli.reaching import needing_a_bus
 from heliograph.cli.services import ServiceName
 from heliograph.cli.waterfall import end_s, hops, rows
 from heliograph.contract.names import ClusterId, parse_cluster_id
@@ -76,7 +77,9 @@ async def trace(settings: ConnectionSettings, wanted: Wanted, *, as_json: bool) 
     """
     cluster = parse_cluster_id(wanted.cluster) if wanted.cluster else None
     service = wanted.service
-    async with bus(settings) as connection:
+    async with AsyncExitStack() as stack:
+        with needing_a_bus():
+            connection = await stack.enter_async_context(bus(settings))
         asking = TraceAsked(namespace=service.namespace, name=service.name)
         clusters = (cluster,) if cluster else await _clusters(connection)
         asked = await ask_all(connection, clusters, asking, within_s=wanted.within_s)

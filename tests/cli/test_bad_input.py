@@ -188,3 +188,24 @@ def test_a_port_in_use(tmp_path: Path, bus: str, capsys: pytest.CaptureFixture[s
 
     assert f"cannot listen on {listen}" in said
     assert "--listen" in said
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["status"],
+        ["events"],
+        ["trace", "shop/cart"],
+        ["peers", "--cluster", "east"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_without_a_bus_people_are_told_that_mirrors_stay(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which bus, and that nothing is lost: one sentence each, exit code 2."""
+    assert run([*command, "--nats", "nats://127.0.0.1:9"]) == 2
+    said = capsys.readouterr().err
+    assert "nats://127.0.0.1:9 cannot be reached" in said
+    assert "Mirrors stay as they are" in said
+    assert len(said.splitlines()) == 1

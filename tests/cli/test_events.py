@@ -100,16 +100,6 @@ def test_unknown_names_are_answered_with_the_nearest(
     assert words in capsys.readouterr().err
 
 
-def test_without_a_bus_it_says_which_and_that_mirrors_stay(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """Nothing else depends on whoever looks on."""
-    assert run(["events", "--nats", "nats://127.0.0.1:9"]) == 2
-    said = capsys.readouterr().err
-    assert "nats://127.0.0.1:9 cannot be reached" in said
-    assert "Mirrors stay as they are" in said
-
-
 def test_a_pipe_that_is_closed_is_no_failure(url: str) -> None:
     """As with `heliograph events --follow | head`: it ends quietly at the next line."""
     command = f"{sys.executable} -m heliograph events --follow --json --nats {url} | :"

@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from heliograph.bus.background import alongside
+from heliograph.cli import status_shown
 from heliograph.cli.app import run
+from heliograph.cli.status_shown import Reach
 from heliograph.contract.messages import ClusterAnnounced, encode
+from heliograph.run.settings import BusSettings
 from tests.bus.support import connected, embedded
 from tests.support.announcing import make_stream
 
@@ -67,11 +71,31 @@ def test_programs_read_one_json_object(joined: str, capsys: pytest.CaptureFixtur
     assert (row["cluster"], row["version"], row["mirrors"]) == ("east", "1.2.3", None)
 
 
-def test_without_a_bus_it_says_which_and_that_mirrors_stay(
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize("as_json", [True, False])
+async def test_a_bus_that_goes_away_is_told_with_the_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], *, as_json: bool
 ) -> None:
-    """One sentence, exit code 2."""
-    assert run(["status", "--nats", "nats://127.0.0.1:9"]) == 2
-    said = capsys.readouterr().err
-    assert "nats://127.0.0.1:9 cannot be reached" in said
-    assert "Mirrors stay as they are" in said
+    """Which one and since when, the same time again and again; a program reads none of it."""
+    with embedded(tmp_path / "nats") as server:
+        async with connected(server.url) as connection:
+            await make_stream(connection)
+        reach = Reach(BusSettings(nats=(server.url,)), None, ())
+        said: list[str] = []
+
+        async def until(stream: int, words: str, times: int) -> None:
+            async with asyncio.timeout(30):
+                while sum(words in text for text in said) < times:
+                    await asyncio.sleep(0.05)
+                    said.extend(capsys.readouterr()[stream].splitlines())
+
+        async def look() -> None:
+            await status_shown.watch(reach, as_json=as_json)
+
+        async with alongside(look()):
+            await until(0, '"ok"' if as_json else "CLUSTER", 1)
+            server.stop()
+            await until(1 if as_json else 0, f"bus {server.url} is not reached, since 20", 2)
+
+    away = {text for text in said if "is not reached" in text}
+    assert len(away) == 1
+    assert away.pop().endswith("Z; mirrors stay as they are")
