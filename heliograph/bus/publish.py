@@ -107,18 +107,16 @@ class Publisher:
 
     async def run(self) -> None:
         """Publish for ever; what the owner's callbacks raise ends it."""
-        subscription = await self._connection.subscribe(self._replies, self._arrive)
-        stop_observing = self._connection.observe(self._arrive)
-        self._listening.set()
-        try:
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(self._connection.observe(self._arrive))  # first: a refusal may be quick
+            subscription = await self._connection.subscribe(self._replies, self._arrive)
+            stack.push_async_callback(subscription.unsubscribe)
+            stack.callback(self._listening.clear)
+            self._listening.set()
             while True:
                 self._take_arrived()
                 await self._launch()
                 await self._rest()
-        finally:
-            self._listening.clear()
-            stop_observing()
-            await subscription.unsubscribe()
 
     def _arrive(self, what: Message | ConnectionEvent) -> None:
         self._arrived.append(what)

@@ -49,7 +49,7 @@ async def test_readiness_without_blocking(tmp_path: Path) -> None:
 
 def test_it_ends_before_it_is_ready(tmp_path: Path) -> None:
     """Its last line is passed on."""
-    runner = child(tmp_path, "print('first'); raise SystemExit('no such option')")
+    runner = child(tmp_path, "print('first', flush=True); raise SystemExit('no such option')")
     with runner, pytest.raises(ProcessFailed) as raised:
         runner.wait_ready(lambda: False)
     assert str(raised.value) == (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -17,6 +18,7 @@ from heliograph.bus import (
     Publisher,
     StreamMissing,
     StreamSettings,
+    Subscription,
     delete_stream,
     ensure_stream,
     stream_info,
@@ -201,10 +203,22 @@ async def test_a_denied_publication_is_no_silence(
                     )
 
 
+@pytest.mark.parametrize("busy", [False, True])
 async def test_replies_that_may_not_be_read_are_a_doubt(
-    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, *, busy: bool
 ) -> None:
-    """A wrong inbox prefix would mean endless repetition; the owner hears why."""
+    """A wrong inbox prefix would mean endless repetition; the owner hears why, at once as well."""
+    subscribe = Connection.subscribe
+
+    async def answered_before_it_returns(
+        connection: Connection, subject: str, callback: Callable[[Message], None]
+    ) -> Subscription:
+        subscription = await subscribe(connection, subject, callback)
+        await asyncio.sleep(0.2)  # a busy machine: the refusal comes meanwhile
+        return subscription
+
+    if busy:
+        monkeypatch.setattr(Connection, "subscribe", answered_before_it_returns)
     with embedded(tmp_path_factory.mktemp("denying"), extra_config=DENYING) as server:
         mine = {"user": "half", "password": "x", "inbox_prefix": "_INBOX_other"}
         async with connected(server.url, **mine) as connection, writing(connection) as writer:
