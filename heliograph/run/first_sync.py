@@ -64,7 +64,8 @@ async def first_sync(what: str, running: Syncing, progress: Progress) -> None:
     async with alongside(_look_again(text, running, progress)):
         await running.caught_up()
     backlog = running.backlog()
-    progress(Step(text, done=backlog.done, total=backlog.done, unit=backlog.unit))
+    whole = backlog.done + backlog.left  # what is left has come since
+    progress(Step(text, done=whole, total=whole, unit=backlog.unit))
 
 
 async def _look_again(text: str, running: Syncing, progress: Progress) -> None:
