@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from heliograph.bench.figures import Heartbeats
 from heliograph.bench.stage import NotSeen, cpu_share, program_child
@@ -38,7 +38,6 @@ _IDLE_S: Final = 10.0
 _AT_ONCE: Final = 100
 _IMAGES: Final = 40
 Json = dict[str, Any]
-T = TypeVar("T")
 
 
 async def heartbeats(nodes: int, seconds: float, progress: Progress) -> Heartbeats:
