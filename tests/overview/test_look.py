@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from heliograph.bus.micro import Endpoint, Identity, Service
 from heliograph.errors import HeliographError
 from heliograph.kube.objects import Port, ServiceSpec
 from heliograph.run.overview import look
-from tests.bus.support import connected, embedded
+from tests.bus.support import connected
 from tests.end_to_end.support import eventually as soon
 from tests.end_to_end.support import join
 from tests.support.clusters import memory_cluster
@@ -32,13 +31,6 @@ WHO = Identity(
     metadata={"cluster": "x"},
 )
 SUBJECT = "heliograph.status.v1.x.test"
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[EmbeddedServer]:
-    """A running server."""
-    async with embedded(tmp_path / "nats") as running:
-        yield running
 
 
 @pytest.fixture
